@@ -1,0 +1,112 @@
+"""Which queued jobs may start now, and why the others may not: a pure function.
+
+The slots in use are given as counts of the store's rows by state, so there is no counter
+here that could drift from the truth. The order is: higher priority first, then the lower
+position, over all queues together. A queue that is full or paused stops only its own jobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import attrs
+
+from triphase_protocol import Job
+
+from .definition import Queue
+
+
+@attrs.frozen
+class QueuePaused:
+    """The job's queue is paused."""
+
+    queue: str
+
+
+@attrs.frozen
+class QueueFull:
+    """All slots of the job's queue are in use, or go to jobs before it."""
+
+    queue: str
+    limit: int
+    holders: int
+    """Jobs that hold one now."""
+
+
+@attrs.frozen
+class StoreFull:
+    """All slots of the store are in use, or go to jobs before it."""
+
+    limit: int
+    holders: int
+    """Jobs that hold one now."""
+
+
+@attrs.frozen
+class QueueUnknown:
+    """This runtime has no such queue."""
+
+    queue: str
+
+
+Blocker: TypeAlias = QueuePaused | QueueFull | StoreFull | QueueUnknown
+"""Why a queued job may not start."""
+
+
+@attrs.frozen
+class Admission:
+    """The answer of `admit`."""
+
+    admitted: tuple[Job, ...]
+    """The jobs that may start, in the order in which they are to be claimed."""
+
+    blocked: Mapping[str, Blocker]
+    """What stands in the way of each other job, by id."""
+
+
+def admit(
+    candidates: Sequence[Job],
+    *,
+    queues: Mapping[str, Queue],
+    limit: int,
+    holders: Mapping[str, int],
+) -> Admission:
+    """Decide which of some queued jobs start now.
+
+    Args:
+      candidates: queued jobs, in any order.
+      queues: the queues' settings.
+      limit: how many jobs of the whole store may hold a slot.
+      holders: how many hold one now, by queue.
+    """
+    in_use = dict(holders)
+    total = sum(holders.values())
+    admitted: list[Job] = []
+    blocked: dict[str, Blocker] = {}
+    for job in sorted(candidates, key=lambda job: (-job.priority, job.position)):
+        queue = queues.get(job.queue)
+        held = in_use.get(job.queue, 0)
+        if queue is None:
+            blocked[job.id] = QueueUnknown(job.queue)
+        elif queue.paused:
+            blocked[job.id] = QueuePaused(job.queue)
+        elif held >= queue.limit:
+            blocked[job.id] = QueueFull(job.queue, queue.limit, holders.get(job.queue, 0))
+        elif total >= limit:
+            blocked[job.id] = StoreFull(limit, sum(holders.values()))
+        else:
+            admitted.append(job)
+            in_use[job.queue] = held + 1
+            total += 1
+    return Admission(tuple(admitted), blocked)
+
+
+def room(*, queues: Mapping[str, Queue], limit: int, holders: Mapping[str, int]) -> dict[str, int]:
+    """Return how many candidates of each queue `admit` could admit at most; empty if none."""
+    free = limit - sum(holders.values())
+    return {
+        name: min(free, queue.limit - holders.get(name, 0))
+        for name, queue in queues.items()
+        if not queue.paused and free > 0 and queue.limit > holders.get(name, 0)
+    }

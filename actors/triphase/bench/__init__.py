@@ -1,0 +1,11 @@
+"""Benchmarks: they measure and print, and assert nothing.
+
+Figures of one machine and one moment say little; what is compared is measured in one run.
+"""
+
+from __future__ import annotations
+
+from .jobs import JobsFigure as JobsFigure, measure_jobs as measure_jobs
+from .messages import MessagesFigure as MessagesFigure, measure_messages as measure_messages
+
+__all__ = ["JobsFigure", "MessagesFigure", "measure_jobs", "measure_messages"]

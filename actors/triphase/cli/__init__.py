@@ -1,0 +1,1 @@
+"""The command line: a front of the runtime, and imported by nothing but itself."""

@@ -1,0 +1,202 @@
+"""`triphase show`: everything about one job."""
+
+from __future__ import annotations
+
+import json as json_module
+import time
+from collections.abc import Sequence
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich import box
+from rich.console import RenderableType
+from rich.highlighter import JSONHighlighter
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from triphase.store.sqlite import Reader, open_reader
+from triphase_protocol import Event, Job, Json, PhaseRecord, encode, unstructure
+
+from .describing import (
+    STATE_STYLES,
+    error_text,
+    job_seconds,
+    percentage,
+    phase_seconds,
+    since,
+)
+from .exits import Exit
+from .humane import duration, lines, local, moment, one_line
+from .options import DEFAULT_STORE, AsJson, JobId, StorePath, store_at
+from .reading import job_of
+from .screen import Screen
+from .tail import cells_of, drawn_event
+
+
+async def show(
+    id: JobId,
+    /,
+    *,
+    events: Annotated[bool, Parameter(negative="", help="Add the job's event log.")] = False,
+    store: StorePath = DEFAULT_STORE,
+    json: AsJson = False,
+) -> int:
+    """Show one job: its record, payload, phases, error and result.
+
+    Args:
+      id: The job's id, or the beginning of it.
+      events: Add the event log.
+      store: The store file.
+      json: Write JSON.
+    """
+    screen = Screen(json=json)
+    async with open_reader(store_at(store).path) as reader:
+        job = await job_of(reader, id)
+        log = await _log_of(reader, job) if events else []
+    if json:
+        record = unstructure(job)
+        screen.object({**record, "events": unstructure(log)} if events else record)
+    elif screen.drawn:
+        screen.draw(*_drawn(job, time.time()))
+        if log:
+            screen.draw(Text("events", style="bold"))
+            screen.draw(*(Padding(drawn_event(event), (0, 0, 0, 2)) for event in log))
+    else:
+        _print(screen, job, log)
+    return Exit.OK
+
+
+async def _log_of(reader: Reader, job: Job) -> list[Event]:
+    log: list[Event] = []
+    while page := await reader.events(after=log[-1].seq if log else 0, job=job.id):
+        log += page
+    return log
+
+
+def _facts(job: Job) -> list[tuple[str, str]]:
+    """Return the header's lines, the times left out."""
+    labels = "  ".join(f"{name}={value}" for name, value in job.labels.items())
+    facts = [
+        ("queue", job.queue if not job.priority else f"{job.queue}, priority {job.priority}"),
+        ("key", job.key or ""),
+        ("labels", labels),
+        ("run", str(job.run)),
+        ("owner", job.owner or ""),
+        ("reason", job.reason or ""),
+    ]
+    return [(name, value) for name, value in facts if value]
+
+
+def _times(job: Job) -> list[tuple[str, float]]:
+    times = [
+        ("submitted", job.submitted_at),
+        ("due", job.due_at if job.due_at > job.submitted_at else None),
+        ("queued", job.queued_at),
+        ("started", job.started_at),
+        ("finished", job.finished_at),
+    ]
+    return [(name, at) for name, at in times if at is not None]
+
+
+# In a pipe
+
+
+def _print(screen: Screen, job: Job, log: Sequence[Event]) -> None:
+    """Write lines of a name, and what it names."""
+    screen.line(["id", job.id])
+    screen.line(["type", job.type])
+    screen.line(["state", job.state])
+    for name, value in _facts(job):
+        screen.line([name, value])
+    for name, at in _times(job):
+        screen.line([name, moment(at)])
+    screen.line(["payload", _compact(job.payload)])
+    now = time.time()
+    for phase in job.phases:
+        took = phase_seconds(phase, now)
+        screen.line(
+            [
+                "phase",
+                phase.name,
+                phase.state,
+                str(phase.attempt),
+                "-" if took is None else f"{took:.3f}",
+                percentage(phase.progress) or "-",
+                error_text(phase.error) if phase.error else "-",
+            ]
+        )
+    if job.error is not None:
+        screen.line(["error", error_text(job.error)])
+        for line in (job.error.traceback or "").splitlines():
+            screen.line(["traceback", line])
+    if job.result is not None:
+        screen.line(["result", _compact(job.result)])
+    for event in log:
+        screen.line(["event", *cells_of(event)])
+
+
+def _compact(value: Json) -> str:
+    return encode(value).decode("utf-8")
+
+
+# On a terminal
+
+
+def _drawn(job: Job, now: float) -> list[RenderableType]:
+    took = job_seconds(job, now)
+    title = Text.assemble(
+        (job.id, "bold"),
+        "  ",
+        one_line(job.type),
+        "  ",
+        (job.state, f"bold {STATE_STYLES[job.state]}"),
+        ("" if took is None else f"  {duration(took)}", "bright_black"),
+    )
+    facts = Table.grid(padding=(0, 2))
+    for name, value in _facts(job):
+        facts.add_row(Text(f"  {name}", style="bright_black"), one_line(value))
+    for name, at in _times(job):
+        ago = Text.assemble(local(at), (f"  {since(at)} ago" if at <= now else "", "bright_black"))
+        facts.add_row(Text(f"  {name}", style="bright_black"), ago)
+    parts: list[RenderableType] = [title, facts, *_section("payload", _json(job.payload))]
+    parts.append(_phases(job.phases, now))
+    error = job.error or next((phase.error for phase in job.phases if phase.error), None)
+    if error is not None:
+        parts += _section("last error", Text(one_line(error_text(error)), style="red"))
+        if error.traceback:
+            parts.append(Padding(Text(lines(error.traceback), style="bright_black"), (0, 0, 0, 2)))
+    if job.result is not None:
+        parts += _section("result", _json(job.result))
+    return parts
+
+
+def _section(title: str, content: RenderableType) -> list[RenderableType]:
+    return [Text(title, style="bold"), Padding(content, (0, 0, 0, 2))]
+
+
+def _json(value: Json) -> Text:
+    text = Text(lines(json_module.dumps(value, indent=2, ensure_ascii=False)))
+    JSONHighlighter().highlight(text)
+    return text
+
+
+def _phases(phases: Sequence[PhaseRecord], now: float) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table.add_column("  phase", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("try", no_wrap=True, justify="right")
+    table.add_column("took", no_wrap=True, justify="right")
+    table.add_column("progress", no_wrap=True, justify="right")
+    table.add_column("error", overflow="fold", ratio=1)
+    for phase in phases:
+        took = phase_seconds(phase, now)
+        table.add_row(
+            f"  {one_line(phase.name)}",
+            Text(phase.state, style=STATE_STYLES[phase.state]),
+            str(phase.attempt or ""),
+            "" if took is None else duration(took),
+            percentage(phase.progress),
+            Text(one_line(error_text(phase.error)) if phase.error else "", style="red"),
+        )
+    return table

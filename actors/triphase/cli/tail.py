@@ -1,0 +1,148 @@
+"""`triphase tail`: the store's events, one a line, from the log and as they come."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Collection, Sequence
+from typing import Annotated
+
+import attrs
+from cyclopts import Parameter
+from rich.text import Text
+
+from triphase.store.sqlite import Reader, open_reader
+from triphase_protocol import Event, EventType, unstructure
+
+from .describing import detail_of
+from .exits import Exit, UsageError
+from .humane import moment, one_line
+from .options import DEFAULT_STORE, AsJson, StorePath, store_at
+from .reading import Changes, job_of
+from .screen import Screen
+
+RECENT = 20
+"""How many of the last events are shown when nothing is followed."""
+
+STYLES = {
+    "completed": "green",
+    "failed": "red",
+    "started": "cyan",
+    "progress": "bright_black",
+    "cancelled": "magenta",
+    "interrupted": "magenta",
+    "rejected": "magenta",
+    "scheduled": "yellow",
+}
+"""The colour of an event, by the last word of its type."""
+
+
+async def tail(
+    *,
+    after: int | None = None,
+    job: str | None = None,
+    type: Annotated[list[str] | None, Parameter(negative="")] = None,
+    follow: bool = True,
+    store: StorePath = DEFAULT_STORE,
+    json: AsJson = False,
+) -> int:
+    """Show events, and go on showing them as they come until Ctrl-C.
+
+    In a pipe each line has: seq, time, job, type, phase and detail.
+
+    Args:
+      after: Begin after the event of this number; 0 begins with the first. Without it, begin
+        with the next event, or with the last 20 if nothing is followed.
+      job: Only events of this job.
+      type: Only events of this type, such as phase.failed; may be repeated.
+      follow: Go on as events come.
+      store: The store file.
+      json: Write JSON.
+    """
+    if after is not None and after < 0:
+        raise UsageError(f"--after {after}: must be 0 or more")
+    types = _event_types(type or ())
+    screen = Screen(json=json)
+    async with open_reader(store_at(store).path) as reader:
+        id = None if job is None else (await job_of(reader, job)).id
+        if after is None:
+            last = (await reader.statistics()).last_seq
+            after = last if follow else max(0, last - RECENT)
+        log = Log(reader, after, id, types)
+        changes = Changes(reader)
+        while True:
+            await changes.wait()
+            while events := await log.read():
+                for event in events:
+                    write_event(screen, event)
+            if not follow:
+                return Exit.OK
+
+
+@attrs.define
+class Log:
+    """A place in a store's log, from which it is read on."""
+
+    reader: Reader
+    after: int
+    """The `seq` of the last event that was read."""
+
+    job: str | None = None
+    types: Collection[EventType] = ()
+    """Only events of these types; empty is any."""
+
+    async def read(self) -> list[Event]:
+        """Return the next events, none at the end of the log. A checkpoint."""
+        while True:
+            page = await self.reader.events(after=self.after, job=self.job)
+            if page:
+                self.after = page[-1].seq
+            # Here and not in the database: so the place moves on past what is not wanted, and
+            # the next look does not begin with it again.
+            wanted = [event for event in page if not self.types or event.type in self.types]
+            if wanted or not page:
+                return wanted
+
+
+def write_event(screen: Screen, event: Event) -> None:
+    """Write one event as a line."""
+    if screen.json:
+        screen.object(unstructure(event))
+    elif screen.drawn:
+        screen.draw(drawn_event(event))
+    else:
+        screen.line(cells_of(event))
+
+
+def cells_of(event: Event) -> list[str]:
+    """Return an event's cells for a plain line."""
+    return [
+        str(event.seq),
+        moment(event.at),
+        event.job,
+        event.type,
+        event.phase or "-",
+        detail_of(event) or "-",
+    ]
+
+
+def drawn_event(event: Event) -> Text:
+    """Return an event as a line for a terminal; what does not fit is cut off."""
+    at = datetime.datetime.fromtimestamp(event.at).astimezone()
+    return Text.assemble(
+        (f"{event.seq:>6}  ", "bright_black"),
+        f"{at:%H:%M:%S}.{at.microsecond // 1000:03}  ",
+        (f"{event.job[:8]}  ", "bright_black"),
+        (f"{event.type:<17}  ", STYLES.get(event.type.rpartition(".")[2], "")),
+        f"{one_line(event.phase or ''):<10}  ",
+        (one_line(detail_of(event)), "bright_black"),
+        no_wrap=True,
+        overflow="ellipsis",
+    )
+
+
+def _event_types(names: Sequence[str]) -> frozenset[EventType]:
+    try:
+        return frozenset(EventType(name) for name in names)
+    except ValueError as exc:
+        known = ", ".join(EventType)
+        raise UsageError(f"--type: {exc}; there are: {known}") from exc

@@ -1,0 +1,186 @@
+"""Running one handler, and what its ending means.
+
+`run_handler` acts: it calls the user's code, and whatever that does comes back as a value.
+`command_for` decides: which command follows from an ending.
+"""
+
+from __future__ import annotations
+
+import math
+import traceback
+from collections.abc import Callable
+from typing import Any, TypeAlias, cast
+
+import attrs
+import trio
+
+from triphase_protocol import (
+    CancelPhase,
+    Cause,
+    Command,
+    CompletePhase,
+    ErrorRecord,
+    FailJob,
+    FailPhase,
+    InvalidResult,
+    InvalidValue,
+    Progress,
+    SnoozePhase,
+    decode,
+    storable,
+    unstructure,
+)
+
+from .context import Context
+from .definition import Phase
+from .fates import Cancel, Fail, Snooze
+from .threads import Threads
+
+TRACEBACK_MOST = 8_000
+"""The most characters of a traceback that are kept; the end of it says most."""
+
+
+@attrs.frozen
+class Returned:
+    """The handler returned."""
+
+    value: object
+
+
+@attrs.frozen
+class Raised:
+    """The handler raised."""
+
+    error: Exception | SystemExit
+
+
+@attrs.frozen
+class OutOfTime:
+    """The handler did not end in its time."""
+
+    error: ErrorRecord
+
+    whole_job: bool
+    """It was the job's time that ran out, not the phase's."""
+
+
+Ending: TypeAlias = Returned | Raised | OutOfTime
+"""How a handler ended."""
+
+
+async def run_handler(
+    phase: Phase[Any], job: object, ctx: Context, threads: Threads, job_seconds: float
+) -> Ending:
+    """Run a handler to its end.
+
+    A checkpoint. When it is cancelled the handler is: a task at its next checkpoint, while a
+    thread is abandoned.
+
+    Args:
+      phase: which.
+      job: the instance it is a method of.
+      ctx: what it is given.
+      threads: where a plain function runs.
+      job_seconds: how much time the whole job has left; infinite without a limit.
+    """
+    phase_seconds = math.inf if phase.timeout is None else phase.timeout
+    with trio.move_on_after(max(0.0, min(phase_seconds, job_seconds))) as scope:
+        return await _call(phase, job, ctx, threads)
+    assert scope.cancelled_caught
+    whole_job = job_seconds < phase_seconds
+    what = "the job's timeout passed" if whole_job else f"no end after {phase_seconds:g} s"
+    return OutOfTime(ErrorRecord(type="Timeout", message=f"{phase.name}: {what}"), whole_job)
+
+
+async def _call(phase: Phase[Any], job: object, ctx: Context, threads: Threads) -> Ending:
+    try:
+        if phase.is_async:
+            return Returned(await phase.handler(job, ctx))
+        return Returned(await threads.run(_bound(phase, job, ctx)))
+    # A handler that calls sys.exit() ends itself, not the runtime.
+    except (Exception, SystemExit) as exc:
+        return Raised(_innermost(exc))
+
+
+def _innermost(exc: Exception | SystemExit) -> Exception | SystemExit:
+    """Return the fate that a nursery of the handler's own has wrapped, else what was raised."""
+    inner: Any = exc
+    while isinstance(inner, ExceptionGroup):
+        wrapped = cast("ExceptionGroup[Exception]", inner).exceptions
+        if len(wrapped) != 1:
+            return exc
+        inner = wrapped[0]
+    return inner if isinstance(inner, Snooze | Cancel | Fail) else exc
+
+
+def _bound(phase: Phase[Any], job: object, ctx: Context) -> Callable[[], object]:
+    return lambda: phase.handler(job, ctx)
+
+
+def command_for(
+    ending: Ending, phase: Phase[Any], run: int, draw: float, progress: Progress | None
+) -> Command:
+    """Return the command that follows from a handler's ending.
+
+    Args:
+      ending: how it ended.
+      phase: which phase it was.
+      run: the run it belonged to.
+      draw: a number from 0 to 1, for the jitter of a retry.
+      progress: the last progress, if it is not recorded yet.
+    """
+    match ending:
+        case Returned(Snooze() as fate) | Raised(Snooze() as fate):
+            return SnoozePhase(run=run, seconds=fate.seconds, progress=progress)
+        case Returned(Cancel() as fate) | Raised(Cancel() as fate):
+            return CancelPhase(run=run, reason=fate.reason, progress=progress)
+        case Returned(Fail() as fate) | Raised(Fail() as fate):
+            error = ErrorRecord(type="Fail", message=fate.reason)
+            return FailPhase(run=run, error=error, progress=progress)
+        case Returned(value):
+            return _completed(value, phase, run, progress)
+        case Raised(exc):
+            return FailPhase(
+                run=run, error=error_of(exc), retry=phase.retry, draw=draw, progress=progress
+            )
+        case OutOfTime(error, whole_job=True):
+            return FailJob(run=run, error=error)
+        case OutOfTime(error):
+            return FailPhase(
+                run=run,
+                error=error,
+                cause=Cause.TIMEOUT,
+                retry=phase.retry,
+                draw=draw,
+                progress=progress,
+            )
+
+
+def _completed(value: object, phase: Phase[Any], run: int, progress: Progress | None) -> Command:
+    what = f"result of phase {phase.name!r}"
+    try:
+        data = storable(unstructure(value), what=what, error=InvalidResult)
+    except InvalidValue as exc:
+        # Another try would return the same kind of thing: no retry.
+        return FailPhase(run=run, error=error_of(exc), progress=progress)
+    # Through JSON and back, so that a result is the same before and after a restart.
+    return CompletePhase(run=run, result=decode(data), progress=progress)
+
+
+def error_of(exc: Exception | SystemExit) -> ErrorRecord:
+    """Return an exception as data."""
+    try:
+        message = str(exc)
+    except Exception as broken:
+        message = f"<no message: str() raised {type(broken).__name__}>"
+    lines = "".join(traceback.format_exception(exc))
+    return ErrorRecord(
+        type=type(exc).__name__,
+        message=_printable(message),
+        traceback=_printable(lines[-TRACEBACK_MOST:]),
+    )
+
+
+def _printable(text: str) -> str:
+    """Return text that is valid UTF-8, whatever an exception put into its message."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

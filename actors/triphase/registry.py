@@ -1,0 +1,89 @@
+"""The job types that a runtime knows, and the queues they name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from triphase_protocol import DefinitionError, UnknownJobType, UnknownQueue
+
+from .definition import Definition, Queue, definition_of
+
+
+class Registry:
+    """Job types by name.
+
+    Args:
+      types: classes that `@job` decorated.
+      queues: the queues' settings; a queue that a type names and this does not has the default.
+
+    Raises:
+      DefinitionError: if a class is no job type, or two have one name.
+    """
+
+    def __init__(self, types: Iterable[type], queues: Mapping[str, Queue] | None = None) -> None:
+        self._types: dict[str, Definition] = {}
+        for cls in types:
+            definition = definition_of(cls)
+            other = self._types.get(definition.name)
+            if other is not None and other is not definition:
+                raise DefinitionError(
+                    f"two job types are named {definition.name!r}: {other.cls!r} and {cls!r}"
+                )
+            definition.resolve()
+            self._types[definition.name] = definition
+        self.queues: dict[str, Queue] = dict(queues or {})
+        """The queues by name: those declared, and those that the types name."""
+
+        for name, queue in self.queues.items():
+            if not isinstance(queue, Queue):
+                raise DefinitionError(f"queues[{name!r}] is {queue!r}, not a triphase.Queue")
+        for definition in self._types.values():
+            self.queues.setdefault(definition.queue, Queue())
+
+    def __iter__(self) -> Iterator[Definition]:
+        return iter(self._types.values())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the job types."""
+        return tuple(self._types)
+
+    def of(self, job: object) -> Definition:
+        """Return the definition of a job that a user made.
+
+        Raises:
+          UnknownJobType: if its class is not among the runtime's job types.
+        """
+        for definition in self._types.values():
+            if definition.cls is type(job):
+                return definition
+        raise UnknownJobType(
+            f"{type(job).__name__!r} is not among this runtime's job types: {self._known()}"
+        )
+
+    def named(self, name: str) -> Definition:
+        """Return the definition of that name.
+
+        Raises:
+          UnknownJobType: if there is none.
+        """
+        try:
+            return self._types[name]
+        except KeyError:
+            raise UnknownJobType(
+                f"{name!r} is not among this runtime's job types: {self._known()}"
+            ) from None
+
+    def check_queue(self, name: str) -> str:
+        """Return the name, if there is such a queue.
+
+        Raises:
+          UnknownQueue: if there is none.
+        """
+        if name not in self.queues:
+            known = ", ".join(sorted(self.queues)) or "none"
+            raise UnknownQueue(f"there is no queue {name!r}; there are: {known}")
+        return name
+
+    def _known(self) -> str:
+        return ", ".join(sorted(self._types)) or "none"

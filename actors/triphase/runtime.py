@@ -1,0 +1,407 @@
+"""The runtime as a user holds it: submit jobs, look at them, wait for them, follow them."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping
+
+import attrs
+import trio
+
+from triphase_protocol import (
+    EventType,
+    InvalidValue,
+    Job,
+    JobNotFound,
+    JobState,
+    NotFound,
+    Outcome,
+    TimedOut,
+    WaitTimeout,
+    outcome_of,
+)
+
+from .actor import ActorStopped
+from .clock import Clock
+from .directory import Directory
+from .entropy import Entropy
+from .errors import RuntimeClosed
+from .feed import EventStream, Feed, FeedStatistics
+from .lifecycle import decide
+from .reconciler import ReconcilerStatistics, Sweeps
+from .registry import Registry
+from .scheduler import SchedulerStatistics, Tally
+from .store.backend import PAGE_MOST, Query, Store
+from .store.committer import CommitterStatistics, Counts, Writer
+from .store.operations import Applied
+from .store.operations import Submit as SubmitOperation
+from .submission import check_same, submission
+from .threads import Threads
+from .waiters import Waiters
+
+
+@attrs.frozen(kw_only=True)
+class RuntimeStatistics:
+    """A runtime at one moment; cheap to take."""
+
+    owner: str
+    """The runtime's own id: the `owner` of the jobs that it runs."""
+
+    active: int
+    """Jobs that it runs now."""
+
+    waiting: int
+    """Tasks that wait for a job to end."""
+
+    threads: int
+    """Threads that run a handler now, abandoned ones included."""
+
+    committer: CommitterStatistics
+    scheduler: SchedulerStatistics
+    reconciler: ReconcilerStatistics
+    feed: FeedStatistics
+
+
+@attrs.frozen(kw_only=True)
+class Page:
+    """Some of the jobs that `find` found."""
+
+    jobs: tuple[Job, ...]
+    """The jobs, in the order that was asked for."""
+
+    next: str | None
+    """Pass this as `after=` for the next page; None if this is the last."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Parts:
+    """What a runtime is made of."""
+
+    owner: str
+    store: Store
+    writer: Writer
+    registry: Registry
+    clock: Clock
+    entropy: Entropy
+    threads: Threads
+    directory: Directory
+    feed: Feed
+    waiters: Waiters
+    counts: Counts
+    tally: Tally
+    sweeps: Sweeps
+
+
+class Runtime:
+    """An open runtime; made by `open_runtime`."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def __repr__(self) -> str:
+        state = "closed" if self._parts.feed.closed else f"{len(self._parts.directory)} active"
+        return f"<Runtime {self._parts.owner}: {state}>"
+
+    async def submit(
+        self,
+        job: object,
+        *,
+        key: str | None = None,
+        delay: float | None = None,
+        at: float | datetime.datetime | None = None,
+        priority: int = 0,
+        queue: str | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> JobHandle:
+        """Accept a job; return once it is durable.
+
+        A checkpoint. When it is cancelled the job was accepted or it was not: submit it again
+        with the same *key* to be sure that there is one.
+
+        Args:
+          job: an instance of one of the runtime's job types.
+          key: an idempotency key, unique in the store. A second submit with the same key, type
+            and payload returns the job that is there; its other options are not looked at.
+          delay: seconds before the job may start.
+          at: a time before which it may not start: an aware datetime, or seconds since the
+            epoch. One of *delay* and *at*.
+          priority: higher starts earlier within a queue.
+          queue: another queue than the job type's.
+          labels: names and values to find the job by.
+
+        Raises:
+          UnknownJobType: if the job's class is not among the runtime's job types.
+          UnknownQueue: if the queue is neither declared nor named by a job type.
+          InvalidPayload: if a field has the wrong type.
+          InvalidValue: if an option is out of range.
+          KeyConflict: if the key belongs to a job with another type or payload.
+          StoreUnavailable: if the store refuses; nothing was stored.
+          RuntimeClosed: if the runtime's block has been left.
+        """
+        parts = self._open()
+        now = parts.clock.now()
+        command = submission(
+            parts.registry,
+            job,
+            id=parts.entropy.id(),
+            now=now,
+            key=key,
+            delay=delay,
+            at=at,
+            priority=priority,
+            queue=queue,
+            labels=labels,
+        )
+        decision = decide(None, command, now)
+        operation = SubmitOperation(job=decision.job, events=decision.events)
+        try:
+            result = await parts.writer.commit(operation)
+        except ActorStopped as exc:
+            raise RuntimeClosed("the runtime is closed; nothing was submitted") from exc
+        if isinstance(result, Applied):
+            return JobHandle(result.job.id, self)
+        assert result.current is not None, "a store says which job has the key"
+        check_same(result.current, command)
+        return JobHandle(result.current.id, self)
+
+    def handle(self, id: str) -> JobHandle:
+        """Return a handle for a job id, without a look whether there is such a job."""
+        return JobHandle(id, self)
+
+    async def get(self, id: str) -> Job:
+        """Return a job's record. A checkpoint.
+
+        Raises:
+          JobNotFound: if there is no job of that id.
+          CorruptRecord: if its row cannot be read back.
+          RuntimeClosed: if the runtime's block has been left.
+        """
+        job = await self._open().store.get(id)
+        if job is None:
+            raise JobNotFound(f"there is no job {id!r}")
+        return job
+
+    async def find(
+        self,
+        *,
+        states: Iterable[JobState | str] = (),
+        types: Iterable[str] = (),
+        queues: Iterable[str] = (),
+        labels: Mapping[str, str] | None = None,
+        key: str | None = None,
+        newest_first: bool = True,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> Page:
+        """Return a page of the jobs for which every given condition holds. A checkpoint.
+
+        Args:
+          states: in one of these states.
+          types: of one of these types.
+          queues: in one of these queues.
+          labels: with at least these labels.
+          key: with this idempotency key.
+          newest_first: the order: last submitted first, or first submitted first.
+          after: the `next` of the page before.
+          limit: the most jobs on a page, from 1 to 1000.
+
+        Raises:
+          InvalidValue: if a state or the limit is not valid.
+          RuntimeClosed: if the runtime's block has been left.
+        """
+        query = Query(
+            states=tuple(_state(state) for state in states),
+            types=tuple(types),
+            queues=tuple(queues),
+            labels=labels or {},
+            key=key,
+            newest_first=newest_first,
+            after=after,
+            limit=_checked_limit(limit),
+        )
+        jobs = await self._open().store.find(query)
+        return Page(jobs=tuple(jobs), next=jobs[-1].id if len(jobs) == limit else None)
+
+    async def wait(self, id: str, timeout: float | None = None) -> Outcome:
+        """Wait until a job has ended, and return how.
+
+        Returns at once if it has ended already. Nobody polls: the commit that ends the job
+        wakes who waits. A checkpoint; cancelling the wait does nothing to the job.
+
+        Args:
+          id: the job's id.
+          timeout: seconds; None waits as long as it takes.
+
+        Raises:
+          WaitTimeout: if the job has not ended in that time. It goes on.
+          JobNotFound: if there is no job of that id.
+          RuntimeClosed: if the runtime closes before the job has ended.
+        """
+        with trio.move_on_after(float("inf") if timeout is None else timeout):
+            return await self._wait(id)
+        raise WaitTimeout(f"job {id} has not ended in {timeout:g} s")
+
+    async def wait_all(
+        self, ids: Iterable[str], timeout: float | None = None
+    ) -> dict[str, Outcome | TimedOut | NotFound]:
+        """Wait until all of several jobs have ended.
+
+        A checkpoint. An id that does not exist and a job that does not end in time are values
+        in the answer, so that one of them does not hide how the others ended.
+
+        Args:
+          ids: the jobs' ids.
+          timeout: seconds for all of them together; None waits as long as it takes.
+
+        Returns:
+          One value for each id, in the order of *ids*.
+
+        Raises:
+          RuntimeClosed: if the runtime closes before that.
+        """
+        answers: dict[str, Outcome | TimedOut | NotFound] = {id: TimedOut(job=id) for id in ids}
+        with trio.move_on_after(float("inf") if timeout is None else timeout):
+            # One after the other costs no time: each wait that is over returns at once.
+            for id in answers:
+                try:
+                    answers[id] = await self._wait(id)
+                except JobNotFound:
+                    answers[id] = NotFound(job=id)
+            return answers
+        for id, answer in answers.items():
+            if isinstance(answer, TimedOut):
+                answers[id] = await self._look(id)
+        return answers
+
+    def events(
+        self,
+        *,
+        after: int | None = None,
+        job: str | None = None,
+        types: Iterable[EventType | str] = (),
+    ) -> EventStream:
+        """Return the committed events as an async iterator, from the log and then live.
+
+        It costs nothing to leave it, and it ends when the runtime closes. Every event comes
+        once, in the order of `seq`, and only when it is durable.
+
+        Args:
+          after: the `seq` of the last event you have: 0 begins with the first of the log. None
+            begins with the next that is committed after this call.
+          job: only events of this job.
+          types: only events of these types.
+
+        Raises:
+          InvalidValue: if *after* is negative or a type is not one.
+          RuntimeClosed: if the runtime's block has been left.
+        """
+        if after is not None and after < 0:
+            raise InvalidValue(f"after={after!r}: must be 0 or more")
+        chosen = [_event_type(each) for each in types]
+        return self._open().feed.subscribe(after=after, job=job, types=chosen)
+
+    def events_of(self, id: str, *, after: int = 0) -> EventStream:
+        """Return one job's events from its first one on; they end when the job has ended.
+
+        Args:
+          id: the job's id.
+          after: begin after the event of this `seq`.
+
+        Raises:
+          RuntimeClosed: if the runtime's block has been left.
+        """
+        return self._open().feed.subscribe(after=after, job=id, until_end=True)
+
+    async def drain(self, timeout: float | None = None) -> bool:
+        """Wait until no job is running; return whether that came about in time.
+
+        Queued jobs go on being started meanwhile, unless the runtime is closing. A checkpoint.
+
+        Args:
+          timeout: seconds; None waits as long as it takes.
+        """
+        with trio.move_on_after(float("inf") if timeout is None else timeout):
+            await self._parts.directory.wait_idle()
+            return True
+        return False
+
+    def statistics(self) -> RuntimeStatistics:
+        """Return what the runtime does now. Cheap; also after the runtime has closed."""
+        parts = self._parts
+        return RuntimeStatistics(
+            owner=parts.owner,
+            active=len(parts.directory),
+            waiting=len(parts.waiters),
+            threads=parts.threads.working,
+            committer=parts.counts.statistics(),
+            scheduler=parts.tally.statistics(),
+            reconciler=parts.sweeps.statistics(),
+            feed=parts.feed.statistics(),
+        )
+
+    async def _wait(self, id: str) -> Outcome:
+        while True:
+            # First the event, then the record: an end in between is not missed.
+            with self._open().waiters.on(id) as ended:
+                outcome = outcome_of(await self.get(id))
+                if outcome is not None:
+                    return outcome
+                await ended.wait()
+
+    async def _look(self, id: str) -> Outcome | TimedOut | NotFound:
+        try:
+            return outcome_of(await self.get(id)) or TimedOut(job=id)
+        except JobNotFound:
+            return NotFound(job=id)
+
+    def _open(self) -> Parts:
+        if self._parts.feed.closed:
+            raise RuntimeClosed("the runtime's block has been left")
+        return self._parts
+
+
+@attrs.frozen
+class JobHandle:
+    """One job of a runtime: the runtime's verbs without the id."""
+
+    id: str
+    """The job's id."""
+
+    _runtime: Runtime = attrs.field(repr=False, eq=False)
+
+    async def get(self) -> Job:
+        """Return the job's record; see `Runtime.get`."""
+        return await self._runtime.get(self.id)
+
+    async def wait(self, timeout: float | None = None) -> Outcome:
+        """Wait until the job has ended, and return how; see `Runtime.wait`."""
+        return await self._runtime.wait(self.id, timeout)
+
+    def events(self, *, after: int = 0) -> EventStream:
+        """Return the job's events, from its first one on; ends when the job has ended.
+
+        Args:
+          after: begin after the event of this `seq`.
+        """
+        return self._runtime.events_of(self.id, after=after)
+
+
+def _state(state: JobState | str) -> JobState:
+    try:
+        return JobState(state)
+    except ValueError:
+        known = ", ".join(each.value for each in JobState)
+        raise InvalidValue(f"{state!r} is not a job state; there are: {known}") from None
+
+
+def _event_type(event_type: EventType | str) -> EventType:
+    try:
+        return EventType(event_type)
+    except ValueError:
+        raise InvalidValue(f"{event_type!r} is not an event type") from None
+
+
+def _checked_limit(limit: int) -> int:
+    if not 1 <= limit <= PAGE_MOST:
+        raise InvalidValue(f"limit={limit!r}: must be from 1 to {PAGE_MOST}")
+    return limit

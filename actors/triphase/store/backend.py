@@ -1,0 +1,156 @@
+"""What a database must do for triphase: the interface that every store implements.
+
+Only the store actor calls `write`, one call at a time. Reads may come from any task at
+any moment and see everything whose write has returned.
+
+`tests/actors/store/test_conformance.py` holds every implementation to this text.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from triphase_protocol import Event, EventType, Job, JobState
+
+from .operations import Operation, Result
+
+PAGE_MOST = 1000
+"""The most rows that one read returns."""
+
+
+@attrs.frozen(kw_only=True)
+class Query:
+    """Which jobs to find. Every condition that is given must hold."""
+
+    states: tuple[JobState, ...] = ()
+    """In one of these states; empty is any."""
+
+    types: tuple[str, ...] = ()
+    """Of one of these types; empty is any."""
+
+    queues: tuple[str, ...] = ()
+    """In one of these queues; empty is any."""
+
+    labels: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    """With at least these labels."""
+
+    key: str | None = None
+    """With this idempotency key."""
+
+    prefix: str = ""
+    """With an id that begins so."""
+
+    newest_first: bool = True
+    """Last submitted first; else first submitted first."""
+
+    after: str | None = None
+    """Only jobs that come after the job of this id in that order: the cursor of a page."""
+
+    limit: int = 50
+    """At most so many, from 1 to `PAGE_MOST`."""
+
+
+@attrs.frozen(kw_only=True)
+class StoreStatistics:
+    """A store at one moment."""
+
+    jobs: Mapping[JobState, int]
+    """Jobs in each state; states without jobs are left out."""
+
+    last_seq: int
+    """The sequence number of the last committed event; 0 if there is none."""
+
+    corrupt: int
+    """Rows that could not be read back since the store was opened, and were skipped."""
+
+
+class Store(abc.ABC):
+    """A database of jobs and events; see the module's text.
+
+    Every method is a checkpoint unless it says otherwise, and raises `StoreClosed` when the
+    store is not open and `StoreUnavailable` when the database refuses.
+    """
+
+    @abc.abstractmethod
+    async def open(self) -> None:
+        """Take ownership, create or migrate what is there, and be ready.
+
+        Raises:
+          StoreLocked: if another process owns it.
+          StoreTooNew: if a newer triphase wrote it.
+          NotAStore: if it is something else.
+          StoreUnavailable: if it cannot be read or written.
+        """
+
+    @abc.abstractmethod
+    async def close(self) -> None:
+        """Give up ownership. Everything written is durable. Closing twice does nothing."""
+
+    @abc.abstractmethod
+    async def write(self, operations: Sequence[Operation]) -> list[Result]:
+        """Apply operations in order, in one transaction, and return when it is durable.
+
+        A cancel never leaves it half done: once begun, it runs to its end.
+
+        Returns:
+          One result for each operation, in the same order.
+
+        Raises:
+          StoreUnavailable: nothing of it was written.
+        """
+
+    @abc.abstractmethod
+    async def get(self, job: str) -> Job | None:
+        """Return the job of this id, or None.
+
+        Raises:
+          CorruptRecord: if its row cannot be read back.
+        """
+
+    @abc.abstractmethod
+    async def find(self, query: Query) -> list[Job]:
+        """Return the jobs that a query asks for. Corrupt rows are skipped and counted."""
+
+    @abc.abstractmethod
+    async def events(
+        self,
+        *,
+        after: int = 0,
+        job: str | None = None,
+        types: Sequence[EventType] = (),
+        limit: int = PAGE_MOST,
+    ) -> list[Event]:
+        """Return committed events with a `seq` above *after*, in that order.
+
+        Args:
+          after: a `seq`; 0 is from the beginning.
+          job: only those of this job.
+          types: only those of these types; empty is any.
+          limit: at most so many.
+        """
+
+    @abc.abstractmethod
+    async def queued(self, queue: str, types: Sequence[str], limit: int) -> list[Job]:
+        """Return the first queued jobs of a queue, of these types, as they are to be started.
+
+        Higher priority first, then lower `position`. Corrupt rows are skipped and counted.
+        """
+
+    @abc.abstractmethod
+    async def due(self, now: float, limit: int) -> list[Job]:
+        """Return scheduled jobs with `due_at` at or before *now*, earliest first."""
+
+    @abc.abstractmethod
+    async def next_due(self) -> float | None:
+        """Return the earliest `due_at` of the scheduled jobs, or None if there are none."""
+
+    @abc.abstractmethod
+    async def slots(self) -> Mapping[str, int]:
+        """Return how many jobs hold a slot, by queue, counted from the rows."""
+
+    @abc.abstractmethod
+    async def statistics(self) -> StoreStatistics:
+        """Return counts over the whole store. Costs a pass over an index."""

@@ -1,0 +1,2 @@
+-- The job of an id.
+SELECT $job_columns FROM jobs WHERE id = ?

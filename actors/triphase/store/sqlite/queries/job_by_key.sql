@@ -1,0 +1,2 @@
+-- The job of an idempotency key.
+SELECT $job_columns FROM jobs WHERE key = ?

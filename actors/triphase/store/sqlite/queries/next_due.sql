@@ -1,0 +1,5 @@
+-- When the next scheduled jobs are due.
+SELECT n, due_at FROM jobs
+WHERE state = 'scheduled'
+ORDER BY due_at, n
+LIMIT ?

@@ -1,0 +1,267 @@
+"""The reading half of a store: each method is one read transaction on its own connection."""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager
+from operator import itemgetter
+from typing import Any, Final
+
+import trio
+
+from triphase.store.backend import PAGE_MOST, Query, StoreStatistics
+from triphase_protocol import (
+    CorruptRecord,
+    Event,
+    EventType,
+    Job,
+    JobNotFound,
+    JobState,
+    NotAStore,
+    StoreClosed,
+)
+
+from .connection import Connection, check_place, connect_reader, refusals
+from .loading import Corrupt, Loader
+from .rows import EVENT_COLUMNS, JOB_COLUMNS, Row, event_of, json_text
+from .schema import check_readable
+from .statements import sql
+
+_NEWEST: Final = sql("find", job_columns=JOB_COLUMNS, in_state="", order="DESC")
+_OLDEST: Final = sql("find", job_columns=JOB_COLUMNS, in_state="", order="ASC")
+_IN_STATE: Final = "AND state = :state"
+_NEWEST_IN_STATE: Final = sql("find", job_columns=JOB_COLUMNS, in_state=_IN_STATE, order="DESC")
+_OLDEST_IN_STATE: Final = sql("find", job_columns=JOB_COLUMNS, in_state=_IN_STATE, order="ASC")
+_PLACE_OF_ID: Final = sql("place_of_id")
+_PLACE_OF_KEY: Final = sql("place_of_key")
+_PLACES_OF_PREFIX: Final = sql("places_of_prefix")
+_EVENTS: Final = sql("events", event_columns=EVENT_COLUMNS, of_job="")
+_EVENTS_OF_JOB: Final = sql("events", event_columns=EVENT_COLUMNS, of_job="AND job = :job")
+_QUEUED: Final = sql("queued", job_columns=JOB_COLUMNS)
+_DUE: Final = sql("due", job_columns=JOB_COLUMNS)
+_NEXT_DUE: Final = sql("next_due")
+_SLOTS: Final = sql("slots_by_queue")
+_JOBS_BY_STATE: Final = sql("jobs_by_state")
+_LAST_SEQ: Final = sql("last_seq")
+
+N_MOST: Final = 2**63 - 1
+"""No row has a higher number."""
+
+
+class Reader:
+    """Reads a store; the methods are those of `Store`."""
+
+    def __init__(self, connection: Connection, path: str, corrupt: Corrupt) -> None:
+        self._connection = connection
+        self._path = path
+        self._loader = Loader(connection, corrupt)
+        self._closed = False
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._closed = True
+        self._connection.close()
+
+    def data_version(self) -> int:
+        """Return a number that changes when somebody else has written. Cheap; never waits.
+
+        Raises:
+          StoreClosed: if the store is closed.
+          StoreUnavailable: if the database refuses.
+        """
+        self._check()
+        with refusals(self._path):
+            return int(self._loader.rows("PRAGMA data_version")[0][0])
+
+    async def get(self, job: str) -> Job | None:
+        """See `Store.get`."""
+        await trio.lowlevel.checkpoint()
+        with self._transaction():
+            return self._loader.job(job)
+
+    async def find(self, query: Query) -> list[Job]:
+        """See `Store.find`."""
+        await trio.lowlevel.checkpoint()
+        with self._transaction():
+            low, high = self._places(query)
+            if low > high:
+                return []
+            parameters = {
+                "low": low,
+                "high": high,
+                "types": _listed(query.types),
+                "queues": _listed(query.queues),
+                "prefix": query.prefix or None,
+                "labels": json_text(dict(query.labels)) if query.labels else None,
+            }
+            return self._loader.sound(
+                lambda most: self._found(query, {**parameters, "limit": most}),
+                _page(query.limit),
+                self._loader.jobs,
+            )
+
+    async def events(
+        self,
+        *,
+        after: int = 0,
+        job: str | None = None,
+        types: Sequence[EventType] = (),
+        limit: int = PAGE_MOST,
+    ) -> list[Event]:
+        """See `Store.events`."""
+        await trio.lowlevel.checkpoint()
+        statement = _EVENTS if job is None else _EVENTS_OF_JOB
+        parameters = {"after": after, "job": job, "types": _listed(types)}
+        with self._transaction():
+            return self._loader.sound(
+                lambda most: self._loader.rows(statement, {**parameters, "limit": most}),
+                _page(limit),
+                self._events,
+            )
+
+    async def queued(self, queue: str, types: Sequence[str], limit: int) -> list[Job]:
+        """See `Store.queued`."""
+        return await self._jobs(_QUEUED, limit, queue=queue, types=json_text(list(types)))
+
+    async def due(self, now: float, limit: int) -> list[Job]:
+        """See `Store.due`."""
+        return await self._jobs(_DUE, limit, now=now)
+
+    async def next_due(self) -> float | None:
+        """See `Store.next_due`. Rows that were found to be corrupt are passed over."""
+        await trio.lowlevel.checkpoint()
+        corrupt = self._loader.corrupt
+        with self._transaction():
+            for n, due_at in self._loader.rows(_NEXT_DUE, (len(corrupt) + 1,)):
+                # `due` never returns such a row: who waited for it would wake for nothing.
+                if ("jobs", n) not in corrupt:
+                    return float(due_at)
+        return None
+
+    async def slots(self) -> Mapping[str, int]:
+        """See `Store.slots`."""
+        await trio.lowlevel.checkpoint()
+        with self._transaction():
+            return {str(queue): int(count) for queue, count in self._loader.rows(_SLOTS)}
+
+    async def statistics(self) -> StoreStatistics:
+        """See `Store.statistics`."""
+        await trio.lowlevel.checkpoint()
+        with self._transaction():
+            counts = {str(state): int(count) for state, count in self._loader.rows(_JOBS_BY_STATE)}
+            last = self._loader.rows(_LAST_SEQ)
+        return StoreStatistics(
+            jobs={state: counts[state] for state in JobState if state in counts},
+            last_seq=last[0][0] if last else 0,
+            corrupt=len(self._loader.corrupt),
+        )
+
+    async def _jobs(self, statement: str, limit: int, **parameters: Any) -> list[Job]:
+        await trio.lowlevel.checkpoint()
+        with self._transaction():
+            return self._loader.sound(
+                lambda most: self._loader.rows(statement, {**parameters, "limit": most}),
+                _page(limit),
+                self._loader.jobs,
+            )
+
+    def _found(self, query: Query, parameters: dict[str, Any]) -> list[Row]:
+        """Return the rows of a query: for each state in the index's order, then merged."""
+        if not query.states:
+            return self._loader.rows(_NEWEST if query.newest_first else _OLDEST, parameters)
+        statement = _NEWEST_IN_STATE if query.newest_first else _OLDEST_IN_STATE
+        each = [
+            self._loader.rows(statement, {**parameters, "state": state})
+            for state in dict.fromkeys(query.states)
+        ]
+        merged = list(heapq.merge(*each, key=itemgetter(0), reverse=query.newest_first))
+        return merged[: parameters["limit"]]
+
+    def _places(self, query: Query) -> tuple[int, int]:
+        """Return the first and last n among which the query's jobs are, by the indexes."""
+        low, high = 1, N_MOST
+        if query.key is not None:
+            low, high = self._span(_PLACE_OF_KEY, query.key)
+        if query.prefix:
+            first, last = self._span(_PLACES_OF_PREFIX, query.prefix)
+            low, high = max(low, first), min(high, last)
+        if query.after is not None:
+            place = self._loader.rows(_PLACE_OF_ID, (query.after,))
+            if not place:
+                raise JobNotFound(f"no job has the id {query.after!r}: no page comes after it")
+            n = place[0][0]
+            low, high = (low, min(high, n - 1)) if query.newest_first else (max(low, n + 1), high)
+        return low, high
+
+    def _span(self, statement: str, value: str) -> tuple[int, int]:
+        """Return the first and last n that a statement finds, or an empty span."""
+        for first, last in self._loader.rows(statement, (value,)):
+            if first is not None:
+                return first, last
+        return 1, 0
+
+    def _events(self, rows: Sequence[Row]) -> list[Event]:
+        events: list[Event] = []
+        for row in rows:
+            try:
+                events.append(event_of(row))
+            except CorruptRecord as exc:
+                self._loader.corrupt.note("events", row[0], exc)
+        return events
+
+    def _check(self) -> None:
+        if self._closed:
+            raise StoreClosed(f"{self._path} is closed")
+
+    @contextmanager
+    def _transaction(self) -> Generator[None]:
+        """Read several times and see one moment, whatever is written meanwhile."""
+        self._check()
+        with refusals(self._path):
+            self._loader.rows("BEGIN")
+            try:
+                yield
+            finally:
+                if self._connection.in_transaction:
+                    self._loader.rows("COMMIT")
+
+
+@asynccontextmanager
+async def open_reader(path: str | os.PathLike[str]) -> AsyncGenerator[Reader]:
+    """Open a store to read it, whether a process owns it at the moment or not.
+
+    Nothing is locked and nothing is written. What the owner writes meanwhile is seen by the
+    next read; `Reader.data_version` says if there was something. Reads are done on the trio
+    thread. A checkpoint on the way in.
+
+    Raises:
+      NotAStore: if there is no store there.
+      StoreTooNew: if a newer triphase wrote it.
+      StoreUnavailable: if it cannot be read.
+    """
+    await trio.lowlevel.checkpoint()
+    name = _existing(path)
+    with refusals(name):
+        connection = connect_reader(name, writable=False)
+        with closing(Reader(connection, name, Corrupt())) as reader:
+            check_readable(connection, name)
+            yield reader
+
+
+def _existing(path: str | os.PathLike[str]) -> str:
+    name = os.path.realpath(path)
+    check_place(name)
+    if not os.path.exists(name):
+        raise NotAStore(f"{name} does not exist")
+    return name
+
+
+def _listed(words: Sequence[str]) -> str | None:
+    """Return a condition's JSON list, or None if any will do."""
+    return json_text(list(words)) if words else None
+
+
+def _page(limit: int) -> int:
+    return max(0, min(limit, PAGE_MOST))

@@ -1,0 +1,248 @@
+"""Records as rows and back.
+
+Written out by hand, column by column: this runs for every write and every read, and a
+general converter costs more than the database does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from triphase_protocol import (
+    CorruptRecord,
+    ErrorRecord,
+    Event,
+    EventType,
+    Job,
+    JobState,
+    Json,
+    PhaseRecord,
+    PhaseState,
+    Progress,
+)
+
+Row: TypeAlias = Sequence[Any]
+"""What the database returns: one value for each column that was asked for."""
+
+JOB_COLUMNS: Final = (
+    "n, id, type, queue, state, priority, position, run, version, key, digest, payload, labels, "
+    "owner, error, reason, submitted_at, due_at, queued_at, started_at, finished_at"
+)
+"""What `job_of` reads, in this order."""
+
+PHASE_COLUMNS: Final = (
+    "job, idx, name, state, attempt, spent, result, error, progress, started_at, finished_at"
+)
+"""What `phase_of` reads, in this order."""
+
+EVENT_COLUMNS: Final = "seq, version, at, job, run, phase, type, data"
+"""What `event_of` reads, in this order."""
+
+_JOB_STATES: Final = {state.value: state for state in JobState}
+_PHASE_STATES: Final = {state.value: state for state in PhaseState}
+_EVENT_TYPES: Final = {type_.value: type_ for type_ in EventType}
+
+_value: Final = msgspec.json.Decoder(Any).decode
+_object: Final = msgspec.json.Decoder(dict[str, Any]).decode
+_labels: Final = msgspec.json.Decoder(dict[str, str]).decode
+_numbers: Final = msgspec.json.Decoder(dict[str, int]).decode
+_error: Final = msgspec.json.Decoder(ErrorRecord).decode
+_progress: Final = msgspec.json.Decoder(Progress).decode
+
+UNREADABLE: Final = (LookupError, TypeError, ValueError, RecursionError, msgspec.MsgspecError)
+"""What reading a corrupt row raises."""
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def json_text(value: Json) -> str:
+    """Return a JSON value, or a record of the protocol, as JSON text."""
+    return _encode(value).decode()
+
+
+def _mapping(value: Mapping[str, Json]) -> str:
+    return json_text(dict(value)) if value else "{}"
+
+
+def _optional(value: object) -> str | None:
+    return None if value is None else json_text(value)
+
+
+# To the database.
+
+
+def new_job(job: Job) -> Row:
+    """Return the parameters of `insert_job.sql`."""
+    return (
+        job.id,
+        job.type,
+        job.queue,
+        job.state,
+        job.priority,
+        job.position,
+        job.run,
+        job.version,
+        job.key,
+        job.digest,
+        json_text(job.payload),
+        _mapping(job.labels),
+        job.owner,
+        _optional(job.error),
+        job.reason,
+        job.submitted_at,
+        job.due_at,
+        job.queued_at,
+        job.started_at,
+        job.finished_at,
+    )
+
+
+def stepped_job(job: Job, run: int, version: int) -> Row:
+    """Return the parameters of `step_job.sql`: the row must be at this run and version."""
+    return (
+        job.run,
+        job.version,
+        job.owner,
+        _optional(job.error),
+        job.reason,
+        job.started_at,
+        job.finished_at,
+        job.queue,
+        job.state,
+        job.priority,
+        job.position,
+        job.due_at,
+        job.queued_at,
+        job.id,
+        run,
+        version,
+    )
+
+
+def phase_row(phase: PhaseRecord, job: str, index: int) -> Row:
+    """Return the parameters of `insert_phase.sql` and `update_phase.sql`."""
+    return (
+        phase.name,
+        phase.state,
+        phase.attempt,
+        _mapping(phase.spent),
+        _optional(phase.result),
+        _optional(phase.error),
+        _optional(phase.progress),
+        phase.started_at,
+        phase.finished_at,
+        job,
+        index,
+    )
+
+
+def event_row(event: Event) -> Row:
+    """Return the parameters of `insert_event.sql`."""
+    return (
+        event.seq,
+        event.job,
+        event.version,
+        event.run,
+        event.phase,
+        event.type,
+        event.at,
+        _mapping(event.data),
+    )
+
+
+# From the database.
+
+
+def job_of(row: Row, phases: Sequence[Row]) -> Job:
+    """Return the record of a row and of its phases' rows, in the order of their `idx`.
+
+    Raises:
+      CorruptRecord: if they cannot be read.
+    """
+    try:
+        return _job(row, tuple(map(phase_of, phases, range(len(phases)))))
+    except UNREADABLE as exc:
+        raise CorruptRecord(f"job {row[1]!r} cannot be read back: {exc!r}") from exc
+
+
+def _job(row: Row, phases: tuple[PhaseRecord, ...]) -> Job:
+    if not phases:
+        raise ValueError("its phases are missing")
+    # fmt: off
+    (
+        _, id_, type_, queue, state_word, priority, position, run, version, key, digest, payload,
+        labels, owner, error, reason, submitted_at, due_at, queued_at, started_at, finished_at,
+    ) = row
+    # fmt: on
+    state = _JOB_STATES[state_word]
+    return Job(
+        id=id_,
+        type=type_,
+        state=state,
+        run=run,
+        version=version,
+        payload=_value(payload),
+        phases=phases,
+        queue=queue,
+        priority=priority,
+        position=position,
+        key=key,
+        digest=digest,
+        labels={} if labels == "{}" else _labels(labels),
+        owner=owner,
+        result=phases[-1].result if state is JobState.COMPLETED else None,
+        error=None if error is None else _error(error),
+        reason=reason,
+        submitted_at=submitted_at,
+        due_at=due_at,
+        queued_at=queued_at,
+        started_at=started_at,
+        finished_at=finished_at,
+    )
+
+
+def phase_of(row: Row, index: int) -> PhaseRecord:
+    """Return the record of a phase's row, which must be the one of this index.
+
+    Raises:
+      Exception: one of `UNREADABLE`, if it cannot be read.
+    """
+    _, idx, name, state, attempt, spent, result, error, progress, started_at, finished_at = row
+    if idx != index:
+        raise ValueError(f"its phase {index} is missing")
+    return PhaseRecord(
+        name=name,
+        state=_PHASE_STATES[state],
+        attempt=attempt,
+        spent={} if spent == "{}" else _numbers(spent),
+        result=None if result is None else _value(result),
+        error=None if error is None else _error(error),
+        progress=None if progress is None else _progress(progress),
+        started_at=started_at,
+        finished_at=finished_at,
+    )
+
+
+def event_of(row: Row) -> Event:
+    """Return the event of a row.
+
+    Raises:
+      CorruptRecord: if it cannot be read.
+    """
+    seq, version, at, job, run, phase, type_, data = row
+    try:
+        return Event(
+            seq=seq,
+            version=version,
+            at=at,
+            job=job,
+            run=run,
+            phase=phase,
+            type=_EVENT_TYPES[type_],
+            data={} if data == "{}" else _object(data),
+        )
+    except UNREADABLE as exc:
+        raise CorruptRecord(f"event {seq} cannot be read back: {exc!r}") from exc

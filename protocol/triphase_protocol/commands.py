@@ -1,0 +1,146 @@
+"""What can be asked of a job: the values that `triphase.lifecycle.decide` decides about.
+
+A command that belongs to a run names it (`run`). The run is the fencing token: a command
+that names another run than the current one is refused and changes nothing.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import attrs
+
+from .jobs import ErrorRecord, Json, Progress
+from .policies import Retry
+
+
+class Cause(enum.StrEnum):
+    """Why a try of a phase did not complete. Each cause has a budget of its own."""
+
+    ERROR = "error"
+    """The handler raised."""
+
+    TIMEOUT = "timeout"
+    """The handler did not end in its time."""
+
+    LOST = "lost"
+    """The process or worker that ran it is gone."""
+
+    SHUTDOWN = "shutdown"
+    """The runtime was asked to stop."""
+
+    SNOOZE = "snooze"
+    """The handler asked to be tried again later."""
+
+
+@attrs.frozen(kw_only=True)
+class Submit:
+    """Accept a new job."""
+
+    id: str
+    type: str
+    phases: tuple[str, ...]
+    payload: Json
+    digest: str
+    queue: str
+    priority: int = 0
+    key: str | None = None
+    labels: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    due_at: float | None = None
+    """Not before this time; None is at once."""
+
+
+@attrs.frozen(kw_only=True)
+class Enqueue:
+    """Queue a scheduled job that is due."""
+
+
+@attrs.frozen(kw_only=True)
+class Claim:
+    """Start a new run of a queued job, owned by *owner*, with its first unfinished phase."""
+
+    owner: str
+
+
+@attrs.frozen(kw_only=True)
+class ReportProgress:
+    """Record how far the running phase has come."""
+
+    run: int
+    progress: Progress
+
+
+@attrs.frozen(kw_only=True)
+class CompletePhase:
+    """Record the running phase's result, and start the next phase or complete the job."""
+
+    run: int
+    result: Json
+    progress: Progress | None = None
+    """The last progress, if it was not recorded yet."""
+
+
+@attrs.frozen(kw_only=True)
+class FailPhase:
+    """Record that a try failed; schedule another by the policy, or fail the job."""
+
+    run: int
+    error: ErrorRecord
+    cause: Cause = Cause.ERROR
+    retry: Retry | None = None
+    """The phase's policy; None never tries again."""
+    draw: float = 1.0
+    """A number from 0 to 1, for the policy's jitter."""
+    progress: Progress | None = None
+
+
+@attrs.frozen(kw_only=True)
+class SnoozePhase:
+    """The running phase asks to be tried again later. No budget is charged."""
+
+    run: int
+    seconds: float
+    progress: Progress | None = None
+
+
+@attrs.frozen(kw_only=True)
+class CancelPhase:
+    """The running phase itself ends the job as cancelled."""
+
+    run: int
+    reason: str | None = None
+    progress: Progress | None = None
+
+
+@attrs.frozen(kw_only=True)
+class FailJob:
+    """End the job as failed, whatever its phases' policies say."""
+
+    error: ErrorRecord
+    run: int | None = None
+    """The run that it belongs to; None is whichever is current."""
+
+
+@attrs.frozen(kw_only=True)
+class Interrupt:
+    """The run's owner is gone or going: put the job back so that another run resumes it."""
+
+    cause: Cause
+    reason: str
+
+
+Command: TypeAlias = (
+    Submit
+    | Enqueue
+    | Claim
+    | ReportProgress
+    | CompletePhase
+    | FailPhase
+    | SnoozePhase
+    | CancelPhase
+    | FailJob
+    | Interrupt
+)
+"""Anything that can be asked of a job."""

@@ -1,0 +1,66 @@
+"""Policies as data: what a job type declares, and what the lifecycle decides by."""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+
+from .errors import DefinitionError
+
+
+@attrs.frozen
+class Retry:
+    """How often a phase is tried, and how long it waits between two tries.
+
+    The wait before try *n + 1* is drawn from 0 to `backoff * factor ** (n - 1)`, at most
+    `limit`: exponential backoff with full jitter, which spreads a crowd that failed together
+    (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
+
+    Raises:
+      DefinitionError: if a number is out of its range.
+    """
+
+    attempts: int = 1
+    """How many tries may end in an error, the first one included. At least 1."""
+
+    backoff: float = 1.0
+    """Seconds: the longest wait after the first try. 0 tries again at once."""
+
+    factor: float = 2.0
+    """How much the longest wait grows with each try. At least 1."""
+
+    limit: float = 300.0
+    """Seconds: no wait is longer than this."""
+
+    jitter: bool = True
+    """Draw the wait from 0 to the longest wait. False takes the longest wait itself."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.attempts < 1:
+            raise DefinitionError(f"Retry(attempts={self.attempts!r}): must be at least 1")
+        for name, value, least in (
+            ("backoff", self.backoff, 0.0),
+            ("factor", self.factor, 1.0),
+            ("limit", self.limit, 0.0),
+        ):
+            if not (math.isfinite(value) and value >= least):
+                raise DefinitionError(
+                    f"Retry({name}={value!r}): must be a finite number, at least {least:g}"
+                )
+
+    def delay(self, failures: int, draw: float) -> float:
+        """Return the seconds to wait after this many failures (1 for the first).
+
+        Args:
+          failures: how many tries have failed so far; at least 1.
+          draw: a number from 0 to 1, from the runtime's source of randomness.
+        """
+        # factor ** 1000 overflows a float; past 2**60 every limit has been reached.
+        exponent = min(failures - 1, 60 / max(math.log2(self.factor), 1e-9))
+        longest: float = min(self.limit, self.backoff * self.factor**exponent)
+        return longest * draw if self.jitter else longest
+
+
+NO_RETRY = Retry(attempts=1)
+"""The policy of a phase that declares none: one try."""

@@ -1,0 +1,29 @@
+"""What the tests of the runtime share: stores to open it on, and a clock that follows trio's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import triphase
+from triphase.store import Disk, SimulatedStore, Store
+
+Reopen = Callable[[], Store]
+"""Makes a new handle on one and the same database."""
+
+
+@pytest.fixture(params=["simulated", "sqlite"])
+def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
+    """Each kind of store in turn."""
+    if request.param == "sqlite":
+        return lambda: triphase.store.SqliteStore(tmp_path / "jobs.db")
+    disk = Disk()
+    return lambda: SimulatedStore(disk)
+
+
+@pytest.fixture
+def clock() -> triphase.TrioClock:
+    """Wall-clock time that follows trio's, so that `autojump_clock` makes both virtual."""
+    return triphase.TrioClock()
