@@ -129,7 +129,7 @@ from triphase_protocol import (
     WaitTimeout as WaitTimeout,
 )
 
-from . import actor as actor, store as store
+from . import actor as actor
 from . import store as store
 from .clock import Clock as Clock
 from .clock import SystemClock as SystemClock

@@ -84,6 +84,8 @@ async def run_handler(
       job_seconds: how much time the whole job has left; infinite without a limit.
     """
     phase_seconds = math.inf if phase.timeout is None else phase.timeout
+    if phase_seconds == job_seconds == math.inf:
+        return await _call(phase, job, ctx, threads)
     with trio.move_on_after(max(0.0, min(phase_seconds, job_seconds))) as scope:
         return await _call(phase, job, ctx, threads)
     assert scope.cancelled_caught

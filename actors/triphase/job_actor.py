@@ -31,7 +31,7 @@ from triphase_protocol import (
     TriphaseError,
 )
 
-from .actor import Actor, ActorRef, Mailbox
+from .actor import Actor, ActorRef, Envelope, Mailbox
 from .clock import Clock
 from .context import Context
 from .definition import Definition
@@ -145,18 +145,24 @@ class JobActor(Actor[JobMessage]):
             return error_of(exc)
 
     async def _next(self, context: _Run, mailbox: Mailbox[JobMessage]) -> None:
-        with trio.move_on_at(self._flush_at) as waiting:
-            envelope = await mailbox.receive()
-            waiting.deadline = math.inf
-            match envelope.message:
-                case PhaseEnded() as ended:
-                    await self._phase_ended(context, ended)
-                case FlushProgress():
-                    self._flush_asked = False
-                    self._flush_at = self._flushed_at + self._around.progress_interval
-            envelope.answer()
+        if self._flush_at == math.inf:
+            await self._receive(context, await mailbox.receive())
+        else:
+            with trio.move_on_at(self._flush_at) as waiting:
+                envelope = await mailbox.receive()
+                waiting.deadline = math.inf
+                await self._receive(context, envelope)
         if trio.current_time() >= self._flush_at:
             await self._flush()
+
+    async def _receive(self, context: _Run, envelope: Envelope[JobMessage]) -> None:
+        match envelope.message:
+            case PhaseEnded() as ended:
+                await self._phase_ended(context, ended)
+            case FlushProgress():
+                self._flush_asked = False
+                self._flush_at = self._flushed_at + self._around.progress_interval
+        envelope.answer()
 
     async def _phase_ended(self, context: _Run, ended: PhaseEnded) -> None:
         if ended.run != self._job.run:

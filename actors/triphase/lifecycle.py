@@ -86,48 +86,66 @@ class Decision:
 class _Draft:
     """A decision in the making: a record, and the events that move it."""
 
-    def __init__(self, job: Job | None, fresh: Job, now: float) -> None:
-        self.before = job
-        self.job = fresh
+    def __init__(self, job: Job, now: float, state: JobState | None) -> None:
+        self.job = job
+        """As it was before; what is decided about it stands in the fields below."""
+
         self.now = now
+        self.state = state
+        self.run = job.run
+        self.version = job.version
+        self.phases = list(job.phases)
+        self.to: dict[str, Any] = {}
         self.events: list[Event] = []
         self.effects: list[Effect] = []
 
     def emit(self, event: EventType, *, data: dict[str, Json] | None = None, **to: Any) -> None:
         """Record a `job.*` event; the table says where it leads, *to* what else changes."""
-        known = self.job.state if self.before is not None or self.events else None
-        state = next_state(known, event)
-        assert state is not None, event
-        self.job = attrs.evolve(self.job, state=state, version=self.job.version + 1, **to)
+        self.state = next_state(self.state, event)
+        self.to.update(to)
         self._note(event, None, data)
 
     def emit_phase(
         self, index: int, event: EventType, *, data: dict[str, Json] | None = None, **to: Any
     ) -> None:
         """Record a `phase.*` event of the phase at *index*."""
-        phase = self.job.phases[index]
+        phase = self.phases[index]
         moved = attrs.evolve(phase, state=next_phase_state(phase.state, event), **to)
-        phases = (*self.job.phases[:index], moved, *self.job.phases[index + 1 :])
-        self.job = attrs.evolve(self.job, phases=phases, version=self.job.version + 1)
+        self.phases[index] = moved
         self._note(event, phase.name, {"attempt": moved.attempt, **(data or {})})
 
+    @property
+    def current(self) -> int | None:
+        """The index of the first phase that has not completed, or None if all have."""
+        for index, phase in enumerate(self.phases):
+            if phase.state is not PhaseState.COMPLETED:
+                return index
+        return None
+
     def decision(self) -> Decision:
-        before = () if self.before is None else self.before.phases
-        changed = tuple(
-            index
-            for index, phase in enumerate(self.job.phases)
-            if index >= len(before) or before[index] is not phase
+        assert self.state is not None, "a decision has at least one event"
+        job = attrs.evolve(
+            self.job,
+            state=self.state,
+            run=self.run,
+            version=self.version,
+            phases=tuple(self.phases),
+            **self.to,
         )
-        return Decision(self.job, tuple(self.events), tuple(self.effects), changed)
+        changed = tuple(
+            index for index, phase in enumerate(self.phases) if phase is not self.job.phases[index]
+        )
+        return Decision(job, tuple(self.events), tuple(self.effects), changed)
 
     def _note(self, event: EventType, phase: str | None, data: dict[str, Json] | None) -> None:
+        self.version += 1
         self.events.append(
             Event(
                 seq=0,
-                version=self.job.version,
+                version=self.version,
                 at=self.now,
                 job=self.job.id,
-                run=self.job.run,
+                run=self.run,
                 phase=phase,
                 type=event,
                 data=data or {},
@@ -154,7 +172,7 @@ def decide(job: Job | None, command: Command, now: float) -> Decision:
     if job is None:
         raise IllegalTransition(f"{type(command).__name__}: there is no such job")
     _check_run(job, command)
-    draft = _Draft(job, job, now)
+    draft = _Draft(job, now, job.state)
     _RULES[type(command)](draft, command)
     return draft.decision()
 
@@ -183,7 +201,7 @@ def _submit(command: Submit, now: float) -> Decision:
         submitted_at=now,
         due_at=due,
     )
-    draft = _Draft(None, fresh, now)
+    draft = _Draft(fresh, now, None)
     draft.emit(
         EventType.JOB_SUBMITTED,
         data={"type": command.type, "queue": command.queue, "phases": list(command.phases)},
@@ -192,7 +210,7 @@ def _submit(command: Submit, now: float) -> Decision:
         draft.emit(EventType.JOB_SCHEDULED, data={"cause": "delay", "due_at": due})
     else:
         draft.emit(EventType.JOB_QUEUED, queued_at=now)
-    return draft.decision()
+    return attrs.evolve(draft.decision(), changed=tuple(range(len(command.phases))))
 
 
 def _enqueue(draft: _Draft, _: Enqueue) -> None:
@@ -201,7 +219,7 @@ def _enqueue(draft: _Draft, _: Enqueue) -> None:
 
 def _claim(draft: _Draft, command: Claim) -> None:
     job = draft.job
-    draft.job = attrs.evolve(job, run=job.run + 1)
+    draft.run = job.run + 1
     draft.emit(
         EventType.JOB_STARTED,
         data={"owner": command.owner},
@@ -234,7 +252,7 @@ def _complete_phase(draft: _Draft, command: CompletePhase) -> None:
 def _fail_phase(draft: _Draft, command: FailPhase) -> None:
     index = _running(draft)
     _progress(draft, index, command.progress)
-    phase = draft.job.phases[index]
+    phase = draft.phases[index]
     spent = _charge(phase, command.cause)
     draft.emit_phase(
         index,
@@ -259,7 +277,7 @@ def _snooze_phase(draft: _Draft, command: SnoozePhase) -> None:
         index,
         EventType.PHASE_INTERRUPTED,
         data={"cause": Cause.SNOOZE.value},
-        spent=_charge(draft.job.phases[index], Cause.SNOOZE),
+        spent=_charge(draft.phases[index], Cause.SNOOZE),
         finished_at=draft.now,
     )
     _reschedule(draft, Cause.SNOOZE, command.seconds)
@@ -277,15 +295,13 @@ def _fail_job(draft: _Draft, command: FailJob) -> None:
 
 def _interrupt(draft: _Draft, command: Interrupt) -> None:
     """Put a run back: its phase is marked, and the job queued again for the next run."""
-    if draft.job.state is not JobState.RUNNING:
-        raise IllegalTransition(f"job {draft.job.id} is {draft.job.state.value}, not running")
     index = _running(draft)
     draft.emit_phase(
         index,
         EventType.PHASE_INTERRUPTED,
         data={"cause": command.cause.value, "reason": command.reason},
         error=ErrorRecord(type="Interrupted", message=command.reason),
-        spent=_charge(draft.job.phases[index], command.cause),
+        spent=_charge(draft.phases[index], command.cause),
         finished_at=draft.now,
     )
     _reschedule(draft, command.cause, 0.0)
@@ -307,11 +323,11 @@ _RULES: dict[type, Callable[[_Draft, Any], None]] = {
 
 def _running(draft: _Draft) -> int:
     """Return the index of the running phase."""
-    index = draft.job.current
+    index = draft.current
     if (
-        draft.job.state is not JobState.RUNNING
+        draft.state is not JobState.RUNNING
         or index is None
-        or draft.job.phases[index].state is not PhaseState.RUNNING
+        or draft.phases[index].state is not PhaseState.RUNNING
     ):
         raise IllegalTransition(
             f"no phase of job {draft.job.id} is running; it is {draft.job.state.value}"
@@ -327,21 +343,20 @@ def _progress(draft: _Draft, index: int, progress: Progress | None) -> None:
 
 def _start_next(draft: _Draft) -> None:
     """Start the first phase that has not completed, or complete the job."""
-    index = draft.job.current
+    index = draft.current
     if index is None:
-        result = draft.job.phases[-1].result if draft.job.phases else None
+        result = draft.phases[-1].result if draft.phases else None
         _end(draft, EventType.JOB_COMPLETED, result=result)
         return
     draft.emit_phase(
         index,
         EventType.PHASE_STARTED,
-        attempt=draft.job.phases[index].attempt + 1,
+        attempt=draft.phases[index].attempt + 1,
         progress=None,
         error=None,
         started_at=draft.now,
         finished_at=None,
     )
-    # The event above was noted after the try was counted: it carries the new number.
     draft.effects.append(StartPhase(index))
 
 
@@ -354,7 +369,7 @@ def _reschedule(draft: _Draft, cause: Cause, delay: float) -> None:
 
 def _end(draft: _Draft, event: EventType, **to: Any) -> None:
     """End the job: every phase that has not ended ends with it, then the job itself."""
-    for index, phase in enumerate(draft.job.phases):
+    for index, phase in enumerate(list(draft.phases)):
         if phase.state not in (PhaseState.COMPLETED, PhaseState.FAILED, PhaseState.CANCELLED):
             draft.emit_phase(index, EventType.PHASE_CANCELLED, finished_at=draft.now)
     data: dict[str, Json] = {}

@@ -20,7 +20,7 @@ from os import PathLike
 
 import trio
 
-from triphase_protocol import DefinitionError, Event
+from triphase_protocol import DefinitionError
 
 from .actor import ActorRef, ActorStopped, Strategy, Supervisor, SupervisorFailed, open_supervisor
 from .clock import Clock, SystemClock
@@ -34,10 +34,11 @@ from .journal import Journal
 from .reconciler import Reconciler, Sweeps
 from .registry import Registry
 from .runtime import Parts, Runtime
-from .scheduler import Scheduler, Tally, Wake, wakes
+from .scheduler import Scheduler, Signals, Tally, Wake
 from .store.backend import Store
 from .store.committer import Committer, Counts, Writer
 from .store.location import store_from
+from .store.operations import Applied
 from .threads import Threads
 from .waiters import Waiters
 
@@ -164,6 +165,7 @@ class _Tree:
         self.owner = entropy.id()
         self.waiters = Waiters()
         self.counts, self.tally, self.sweeps = Counts(), Tally(), Sweeps()
+        self.signals = Signals()
         self.scheduler: ActorRef[Wake] | None = None
 
     @asynccontextmanager
@@ -212,6 +214,7 @@ class _Tree:
                 self.limit,
                 self.owner,
                 self.tally,
+                self.signals,
             ),
             name="scheduler",
             # One wake-up waiting is as good as many.
@@ -235,11 +238,12 @@ class _Tree:
             )
         )
 
-    def _publish(self, events: Sequence[Event]) -> None:
+    def _publish(self, applied: Sequence[Applied]) -> None:
         """Tell everybody what has just become durable. Never waits."""
+        events = [event for each in applied for event in each.events]
         self.feed.publish(events)
-        self.waiters.publish(events)
-        if self.scheduler is not None and wakes(events):
+        self.waiters.publish([each.job for each in applied])
+        if self.signals.note(events) and self.scheduler is not None:
             try:
                 self.scheduler.send_nowait(Wake(), control=True)
             except (trio.WouldBlock, ActorStopped):

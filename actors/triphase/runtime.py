@@ -237,7 +237,9 @@ class Runtime:
           JobNotFound: if there is no job of that id.
           RuntimeClosed: if the runtime closes before the job has ended.
         """
-        with trio.move_on_after(float("inf") if timeout is None else timeout):
+        if timeout is None:
+            return await self._wait(id)
+        with trio.move_on_after(timeout):
             return await self._wait(id)
         raise WaitTimeout(f"job {id} has not ended in {timeout:g} s")
 
@@ -340,13 +342,18 @@ class Runtime:
         )
 
     async def _wait(self, id: str) -> Outcome:
-        while True:
-            # First the event, then the record: an end in between is not missed.
-            with self._open().waiters.on(id) as ended:
-                outcome = outcome_of(await self.get(id))
-                if outcome is not None:
-                    return outcome
-                await ended.wait()
+        waiters = self._open().waiters
+        wait = waiters.enter(id)
+        try:
+            outcome = outcome_of(await self.get(id))
+            if outcome is None:
+                await wait.woken.wait()
+                outcome = None if wait.job is None else outcome_of(wait.job)
+        finally:
+            waiters.leave(id, wait)
+        if outcome is None:
+            raise RuntimeClosed(f"the runtime closed before job {id} ended")
+        return outcome
 
     async def _look(self, id: str) -> Outcome | TimedOut | NotFound:
         try:

@@ -1,31 +1,44 @@
 """The scheduler: queues what is due, and starts what there is a slot for.
 
 It is woken by committed events (a job was queued, a slot became free) and by the next due
-time. A wake-up only makes it look again: what it decides comes from the store, so one that
-is lost or comes twice does no harm, and a slow look of its own bounds how late it can be.
+time. A wake-up only says where to look again: what is decided comes from the store, so one
+that is lost or comes twice does no harm, and a slow look of its own bounds how late it can be.
 """
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import attrs
 import trio
 
-from triphase_protocol import STATES, TRANSITIONS, Claim, Enqueue, Event, Job
+from triphase_protocol import (
+    STATES,
+    TRANSITIONS,
+    Claim,
+    Command,
+    Enqueue,
+    Event,
+    EventType,
+    Job,
+    TriphaseError,
+)
 
 from .actor import Actor, Mailbox
 from .admission import admit, room
 from .clock import Clock
 from .directory import Directory
 from .journal import Moved, claim, moved, step
-from .lifecycle import decide
+from .lifecycle import Decision, decide
 from .registry import Registry
 from .store.backend import Store
 from .store.committer import Writer
 from .store.operations import Limits
+
+log = logging.getLogger("triphase.scheduler")
 
 LOOK_AGAIN = 10.0
 """Seconds between two looks when nothing wakes it; also how late a clock step is noticed."""
@@ -33,18 +46,51 @@ LOOK_AGAIN = 10.0
 DUE_MOST = 200
 """The most due jobs that are queued in one transaction."""
 
-WAKING: Final = frozenset(
+FREEING: Final = frozenset(
     event_type
     for row in TRANSITIONS.values()
     for event_type, target in row.items()
     if not STATES[target].holds_slot
-)
-"""Events after which there may be something to do: a job waits, or no longer holds a slot."""
+) - {EventType.JOB_SUBMITTED, EventType.JOB_QUEUED}
+"""Events that may have freed a slot."""
 
 
 @attrs.frozen
 class Wake:
-    """Look again."""
+    """Look at the signals."""
+
+
+@attrs.define(eq=False)
+class Signals:
+    """What may have changed since the scheduler last looked. Outlives its restarts."""
+
+    queued: bool = True
+    """A job was queued."""
+
+    freed: bool = True
+    """A slot may be free again."""
+
+    scheduled: bool = True
+    """The next due time may be another."""
+
+    starved: bool = True
+    """At the last look, or since it began, jobs may have waited for a slot.
+
+    Only then does a freed slot change anything.
+    """
+
+    def note(self, events: Iterable[Event]) -> bool:
+        """Take note of committed events; True if the scheduler should look."""
+        woken = False
+        for event in events:
+            if event.type is EventType.JOB_QUEUED:
+                self.queued = woken = True
+            elif event.type in FREEING:
+                self.freed = True
+                woken |= self.starved
+                if event.type is EventType.JOB_SCHEDULED:
+                    self.scheduled = woken = True
+        return woken
 
 
 @attrs.frozen(kw_only=True)
@@ -59,11 +105,6 @@ class SchedulerStatistics:
 
     refused: int
     """Claims that the store refused, because somebody else was first."""
-
-
-def wakes(events: Iterable[Event]) -> bool:
-    """True if the scheduler should look again after these events."""
-    return any(event.type in WAKING for event in events)
 
 
 @attrs.define(eq=False)
@@ -95,68 +136,103 @@ class Scheduler(Actor[Wake]):
     """The runtime's id: who claims."""
 
     tally: Tally
+    signals: Signals
+    _next_due: float | None = attrs.field(default=None, init=False)
+    _passed: dict[str, int] = attrs.field(factory=dict[str, int], init=False)
+    """Versions of jobs that make no sense, by id."""
 
     async def run(self, mailbox: Mailbox[Wake]) -> None:
         """Look, sleep until something may have changed, and look again."""
         while True:
-            # Emptied before the look: a wake-up that comes while looking makes another.
-            for envelope in mailbox.drain(mailbox.statistics().capacity * 2):
-                envelope.answer()
-            if not await self._look():
-                with trio.move_on_after(await self._seconds_to_next()):
-                    (await mailbox.receive()).answer()
+            await self._look()
+            with trio.move_on_after(self._seconds_to_next()) as sleep:
+                (await mailbox.receive()).answer()
+            if sleep.cancelled_caught:
+                # Nobody said so, but time has passed, or something was missed: look everywhere.
+                signals = self.signals
+                signals.queued = signals.freed = signals.scheduled = signals.starved = True
 
-    async def _look(self) -> bool:
-        """Queue what is due and start what may start; True if there may be more to do."""
-        self.tally.passes += 1
-        queued = await self._queue_due()
-        started = await self._start_some()
-        return queued or started
+    async def _look(self) -> None:
+        """Queue what is due and start what may start, until nothing more is to be done."""
+        signals = self.signals
+        while signals.scheduled or signals.queued or (signals.freed and signals.starved):
+            self.tally.passes += 1
+            # Taken back before the store is read: what is signalled meanwhile is looked at next.
+            if signals.scheduled:
+                signals.scheduled = False
+                await self._queue_due()
+            signals.queued = signals.freed = False
+            signals.starved = True
+            await self._start_some()
 
-    async def _queue_due(self) -> bool:
+    async def _queue_due(self) -> None:
         now = self.clock.now()
         due = await self.store.due(now, DUE_MOST)
-        if due:
-            await self.writer.commit_all([step(job, decide(job, Enqueue(), now)) for job in due])
-        return bool(due)
+        decided = self._decide(due, Enqueue())
+        if decided:
+            await self.writer.commit_all([step(job, decision) for job, decision in decided])
+        self._next_due = await self.store.next_due()
+        if self._next_due is not None and self._next_due <= now:
+            # More than fits into one transaction; or a row that cannot be queued, to be left.
+            self.signals.scheduled = bool(decided)
+            self._next_due = None
 
-    async def _start_some(self) -> bool:
-        candidates, holders = await self._candidates()
-        if not candidates:
-            return False
-        admission = admit(
-            candidates, queues=self.registry.queues, limit=self.limit, holders=holders
-        )
-        now = self.clock.now()
-        decisions = [decide(job, Claim(owner=self.owner), now) for job in admission.admitted]
-        results = await self.writer.commit_all(
-            [
-                claim(job, decision, Limits(total=self.limit, queue=self._limit_of(job)))
-                for job, decision in zip(admission.admitted, decisions, strict=True)
-            ]
-        )
-        # No checkpoint from here on: what has been claimed is handed over.
-        for result, decision in zip(results, decisions, strict=True):
-            match moved(result, decision):
-                case Moved(job, effects):
-                    self.directory.start(job, effects)
-                    self.tally.started += 1
-                case _:
-                    self.tally.refused += 1
-        return True
-
-    async def _candidates(self) -> tuple[list[Job], dict[str, int]]:
+    async def _start_some(self) -> None:
         holders = dict(await self.store.slots())
         free = room(queues=self.registry.queues, limit=self.limit, holders=holders)
         candidates: list[Job] = []
+        starved = len(free) < len(self.registry.queues)
         for queue, most in free.items():
-            candidates += await self.store.queued(queue, self.registry.names, most)
-        return candidates, holders
+            found = await self.store.queued(queue, self.registry.names, most + len(self._passed))
+            sound = [job for job in found if self._passed.get(job.id) != job.version][:most]
+            starved |= len(sound) == most
+            candidates += sound
+        if candidates:
+            starved |= not await self._start(candidates, holders)
+        if not self.signals.freed:
+            self.signals.starved = starved
+
+    async def _start(self, candidates: list[Job], holders: dict[str, int]) -> bool:
+        """Claim those of the candidates that are admitted; True if all of them were started."""
+        admission = admit(
+            candidates, queues=self.registry.queues, limit=self.limit, holders=holders
+        )
+        decided = self._decide(admission.admitted, Claim(owner=self.owner))
+        results = await self.writer.commit_all(
+            [
+                claim(job, decision, Limits(total=self.limit, queue=self._limit_of(job)))
+                for job, decision in decided
+            ]
+        )
+        # No checkpoint from here on: what has been claimed is handed over.
+        refused = 0
+        for result, (_, decision) in zip(results, decided, strict=True):
+            match moved(result, decision):
+                case Moved(job, effects):
+                    self.directory.start(job, effects)
+                case _:
+                    refused += 1
+        self.tally.started += len(decided) - refused
+        self.tally.refused += refused
+        if refused or len(decided) < len(admission.admitted):
+            # The picture was wrong: somebody moved a job first, or a row makes no sense.
+            self.signals.queued = True
+        return not admission.blocked and not refused
+
+    def _decide(self, jobs: Sequence[Job], command: Command) -> list[tuple[Job, Decision]]:
+        """Decide about each job; one whose row makes no sense is reported and passed over."""
+        decided: list[tuple[Job, Decision]] = []
+        for job in jobs:
+            try:
+                decided.append((job, decide(job, command, self.clock.now())))
+            except TriphaseError as exc:
+                log.warning("job %s is passed over: %s", job.id, exc)
+                self._passed[job.id] = job.version
+        return decided
 
     def _limit_of(self, job: Job) -> int:
         return self.registry.queues[job.queue].limit
 
-    async def _seconds_to_next(self) -> float:
-        due = await self.store.next_due()
-        seconds = math.inf if due is None else due - self.clock.now()
+    def _seconds_to_next(self) -> float:
+        seconds = math.inf if self._next_due is None else self._next_due - self.clock.now()
         return min(LOOK_AGAIN, max(0.0, seconds))

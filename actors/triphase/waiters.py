@@ -1,59 +1,61 @@
-"""Who waits for which job to end: one event a job, and nobody polls."""
+"""Who waits for which job to end: woken by its last commit, with its record. Nobody polls."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
+import attrs
 import trio
 
-from triphase_protocol import TERMINAL_EVENTS, Event
+from triphase_protocol import Job
+
+
+@attrs.define(eq=False)
+class Wait:
+    """The tasks that wait for one job."""
+
+    woken: trio.Event = attrs.field(factory=trio.Event)
+    tasks: int = 0
+
+    job: Job | None = None
+    """Its record when it had ended; None if the runtime closed before."""
 
 
 class Waiters:
     """The waiting tasks of a runtime, by job."""
 
     def __init__(self) -> None:
-        self._ended: dict[str, tuple[trio.Event, int]] = {}
+        self._waits: dict[str, Wait] = {}
         self._closed = False
 
     def __len__(self) -> int:
-        return sum(count for _, count in self._ended.values())
+        return sum(wait.tasks for wait in self._waits.values())
 
-    @property
-    def closed(self) -> bool:
-        """True once nothing will be published any more."""
-        return self._closed
-
-    @contextmanager
-    def on(self, job: str) -> Generator[trio.Event]:
-        """Give an event that is set when the job ends, from now on.
-
-        Take it first and read the record then: an end in between sets it.
-        """
-        event, count = self._ended.get(job, (trio.Event(), 0))
+    def enter(self, job: str) -> Wait:
+        """Begin to wait; read the record only then, so that an end in between is not missed."""
+        wait = self._waits.setdefault(job, Wait())
+        wait.tasks += 1
         if self._closed:
-            event.set()
-        self._ended[job] = event, count + 1
-        try:
-            yield event
-        finally:
-            # A job that ended meanwhile has left the table, and may have come back.
-            current, count = self._ended.get(job, (None, 0))
-            if current is event:
-                if count > 1:
-                    self._ended[job] = event, count - 1
-                else:
-                    del self._ended[job]
+            wait.woken.set()
+        return wait
 
-    def publish(self, events: Sequence[Event]) -> None:
+    def leave(self, job: str, wait: Wait) -> None:
+        """Stop waiting. Call it once for every `enter`."""
+        wait.tasks -= 1
+        # A job that ended meanwhile has left the table, and may have come back with a new run.
+        if not wait.tasks and self._waits.get(job) is wait:
+            del self._waits[job]
+
+    def publish(self, jobs: Sequence[Job]) -> None:
         """Wake who waits for a job that has just ended. Never waits."""
-        for event in events:
-            if event.type in TERMINAL_EVENTS and event.job in self._ended:
-                self._ended.pop(event.job)[0].set()
+        for job in jobs:
+            if job.terminal and job.id in self._waits:
+                wait = self._waits.pop(job.id)
+                wait.job = job
+                wait.woken.set()
 
     def close(self) -> None:
         """Wake everybody; nothing more will come."""
         self._closed = True
-        for event, _ in self._ended.values():
-            event.set()
+        for wait in self._waits.values():
+            wait.woken.set()

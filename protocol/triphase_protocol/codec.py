@@ -67,7 +67,7 @@ def structure(value: Json, shape: type[T], *, error: type[InvalidValue] = Invali
 
 def tagged_union(union: Any, members: Sequence[type]) -> None:
     """Make *union* travel with a `type` field that names the member, in snake case."""
-    tags = {member: _snake(member.__name__) for member in members}
+    tags = tags_of(members)
     by_tag: dict[str, type[Any]] = {tag: member for member, tag in tags.items()}
     expected = f"expected one of {', '.join(map(repr, by_tag))}"
 
@@ -85,6 +85,11 @@ def tagged_union(union: Any, members: Sequence[type]) -> None:
 
     _CONVERTER.register_unstructure_hook(union, unstructured)
     _CONVERTER.register_structure_hook(union, structured)
+
+
+def tags_of(members: Sequence[type]) -> dict[type, str]:
+    """Return what the `type` field of a tagged union says for each member."""
+    return {member: _snake(member.__name__) for member in members}
 
 
 def is_attrs(shape: object) -> bool:

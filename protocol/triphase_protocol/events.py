@@ -61,23 +61,30 @@ def fold(events: Iterable[Event]) -> Summary:
 
     Raises:
       IllegalTransition: if the log could not have been written by the tables, has a gap
-        in its versions, or a run that goes back.
+        in its versions, a run that goes back, or events of another job.
     """
     state: JobState | None = None
+    job: str | None = None
     run = version = 0
     phases: dict[str, PhaseState] = {}
     for event in events:
+        if job is not None and event.job != job:
+            raise IllegalTransition(f"an event of job {event.job!r} in the log of {job!r}")
         if event.version != version + 1:
             raise IllegalTransition(f"version {event.version} follows {version}: a gap")
         if event.run < run:
             raise IllegalTransition(f"run {event.run} follows {run}: runs only grow")
-        version, run = event.version, event.run
-        if event.phase is not None and event.type.value.startswith("phase."):
-            before = phases.get(event.phase, PhaseState.PENDING)
-            phases[event.phase] = next_phase_state(before, event.type)
+        job, version, run = event.job, event.version, event.run
+        state = next_state(state, event.type)
+        if event.type.value.startswith("phase."):
+            if event.phase not in phases:
+                raise IllegalTransition(
+                    f"{event.type.value} cannot happen to phase {event.phase!r}:"
+                    f" the phases are {', '.join(map(repr, phases)) or 'none'}"
+                )
+            phases[event.phase] = next_phase_state(phases[event.phase], event.type)
         elif event.type is EventType.JOB_SUBMITTED:
             phases = dict.fromkeys(event.data.get("phases", ()), PhaseState.PENDING)
         elif event.type is EventType.JOB_RETRIED:
             phases.update(dict.fromkeys(event.data.get("phases", ()), PhaseState.PENDING))
-        state = next_state(state, event.type)
     return Summary(state=state, run=run, version=version, phases=phases)

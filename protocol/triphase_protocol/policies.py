@@ -37,14 +37,17 @@ class Retry:
     """Draw the wait from 0 to the longest wait. False takes the longest wait itself."""
 
     def __attrs_post_init__(self) -> None:
-        if self.attempts < 1:
-            raise DefinitionError(f"Retry(attempts={self.attempts!r}): must be at least 1")
+        attempts: object = self.attempts
+        if not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 1:
+            raise DefinitionError(
+                f"Retry(attempts={attempts!r}): must be a whole number, at least 1"
+            )
         for name, value, least in (
             ("backoff", self.backoff, 0.0),
             ("factor", self.factor, 1.0),
             ("limit", self.limit, 0.0),
         ):
-            if not (math.isfinite(value) and value >= least):
+            if not (_is_finite(value) and value >= least):
                 raise DefinitionError(
                     f"Retry({name}={value!r}): must be a finite number, at least {least:g}"
                 )
@@ -56,10 +59,17 @@ class Retry:
           failures: how many tries have failed so far; at least 1.
           draw: a number from 0 to 1, from the runtime's source of randomness.
         """
-        # factor ** 1000 overflows a float; past 2**60 every limit has been reached.
-        exponent = min(failures - 1, 60 / max(math.log2(self.factor), 1e-9))
-        longest: float = min(self.limit, self.backoff * self.factor**exponent)
+        try:
+            growth = float(self.factor) ** (failures - 1)
+        except OverflowError:
+            growth = math.inf
+        # Nothing times infinity is not a number.
+        longest = min(self.limit, self.backoff * growth) if self.backoff else 0.0
         return longest * draw if self.jitter else longest
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 NO_RETRY = Retry(attempts=1)

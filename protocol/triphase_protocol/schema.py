@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+import inspect
+from typing import Any, Final, get_args
 
 import msgspec
 
+from .codec import tags_of
 from .events import Event
 from .jobs import (
     Cancelled,
@@ -15,12 +17,14 @@ from .jobs import (
     Interrupted,
     Job,
     NotFound,
+    Outcome,
     PhaseRecord,
     Progress,
     Rejected,
     TimedOut,
 )
 from .policies import Retry
+from .values import decode, encode
 
 PUBLISHED: Final[tuple[type, ...]] = (
     Job,
@@ -46,11 +50,27 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 def json_schema() -> dict[str, Any]:
     """Return one JSON Schema document with a definition for each published class.
 
-    The field docstrings of the classes are the definitions' descriptions; the document is
-    plain JSON values and the same for the same version of triphase.
+    The docstrings of the classes are the definitions' descriptions; the document is plain
+    JSON values and the same for the same version of triphase.
     """
     _, definitions = msgspec.json.schema_components(PUBLISHED, ref_template="#/$defs/{name}")
-    return {"$schema": DIALECT, "$defs": dict(sorted(definitions.items()))}
+    definitions["Outcome"] = {
+        "title": "Outcome",
+        "description": "How a job ended; `type` says which it is.",
+        "oneOf": [_tagged(tag, member) for member, tag in tags_of(get_args(Outcome)).items()],
+    }
+    for definition in definitions.values():
+        definition["description"] = inspect.cleandoc(definition["description"])
+    # A default may be a tuple or an enum: through JSON and back, it is what the reader gets.
+    return decode(encode({"$schema": DIALECT, "$defs": dict(sorted(definitions.items()))}))
+
+
+def _tagged(tag: str, member: type) -> dict[str, Any]:
+    return {
+        "$ref": f"#/$defs/{member.__name__}",
+        "properties": {"type": {"const": tag}},
+        "required": ["type"],
+    }
 
 
 def payload_schema(job_type: type) -> dict[str, Any]:
@@ -59,4 +79,4 @@ def payload_schema(job_type: type) -> dict[str, Any]:
     Raises:
       TypeError: if a field's type has no JSON Schema.
     """
-    return {"$schema": DIALECT, **msgspec.json.schema(job_type)}
+    return decode(encode({"$schema": DIALECT, **msgspec.json.schema(job_type)}))

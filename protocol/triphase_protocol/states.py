@@ -262,12 +262,12 @@ TERMINAL_EVENTS: Final = frozenset(
 def next_state(state: JobState | None, event_type: EventType) -> JobState | None:
     """Return the job's state after an event of this type.
 
-    An event type that moves no job leaves the state as it is.
+    An event type that moves no job leaves the state of a job that exists as it is.
 
     Raises:
       IllegalTransition: if the event cannot happen to a job in *state*.
     """
-    if event_type not in JOB_EVENTS:
+    if event_type not in JOB_EVENTS and state is not None:
         return state
     try:
         return TRANSITIONS[state][event_type]

@@ -24,8 +24,8 @@ VALUE_BYTES_MAX: Final = 4 * 2**20
 DEPTH_MAX: Final = 100
 """How deep lists and dicts may be nested in a payload or result."""
 
-INT_BITS_MAX: Final = 4096
-"""How large an integer in a payload or result may be."""
+INT_BITS_MAX: Final = 14_000
+"""An integer in a payload or result may be so large; Python refuses to write 4300 digits."""
 
 PROBLEMS_MAX: Final = 20
 """The most problems that one error lists."""

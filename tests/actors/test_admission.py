@@ -94,6 +94,6 @@ def test_limits_hold_and_no_slot_is_left_that_a_job_could_have(
                 assert full
     # What is fetched for each queue is enough to find them all.
     free = room(queues=queues, limit=limit, holders=holders)
-    for queue in "abcd":
-        count = sum(job.queue == queue for job in admission.admitted)
-        assert count <= free.get(queue, 0)
+    for name in "abcd":
+        count = sum(job.queue == name for job in admission.admitted)
+        assert count <= free.get(name, 0)

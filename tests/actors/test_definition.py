@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import attrs
 import pytest
@@ -101,12 +102,12 @@ def test_two_phases_of_one_method_name_are_refused() -> None:
         @triphase.job()
         class Twice:
             @triphase.phase()
-            async def fetch(self, ctx: triphase.Context) -> None: ...
-
-            @triphase.phase()
-            async def fetch(  # type: ignore[no-redef]  # noqa: F811  # pyright: ignore
+            async def fetch(  # pyright: ignore[reportRedeclaration]
                 self, ctx: triphase.Context
             ) -> None: ...
+
+            @triphase.phase()  # type: ignore[no-redef]
+            async def fetch(self, ctx: triphase.Context) -> str: ...  # noqa: F811
 
 
 def test_two_phases_of_one_given_name_are_refused() -> None:
@@ -140,16 +141,18 @@ def test_a_generator_is_no_phase() -> None:
 
 
 def test_a_handler_that_wants_more_than_its_context_is_refused() -> None:
-    with pytest.raises(triphase.DefinitionError, match=r"'f' must take \(self, ctx\)"):
+    async def f(self: object, ctx: triphase.Context, more: int) -> None: ...
 
-        @triphase.phase()  # type: ignore[arg-type]  # pyright: ignore
-        async def f(self: object, ctx: triphase.Context, more: int) -> None: ...
+    wrong: Any = f
+    with pytest.raises(triphase.DefinitionError, match=r"'f' must take \(self, ctx\)"):
+        triphase.phase()(wrong)
 
 
 def test_a_queue_limit_must_be_a_whole_number() -> None:
-    for limit in (0, -1, 1.5, True):
+    wrong: list[Any] = [0, -1, 1.5, True]
+    for limit in wrong:
         with pytest.raises(triphase.DefinitionError, match="Queue"):
-            triphase.Queue(limit=limit)  # type: ignore[arg-type]  # pyright: ignore
+            triphase.Queue(limit=limit)
 
 
 def test_a_class_that_is_not_decorated_is_no_job_type() -> None:
@@ -171,7 +174,7 @@ def test_two_types_of_one_name_are_refused() -> None:
 def test_an_annotation_that_cannot_be_found_is_named() -> None:
     @triphase.job()
     class Lost:
-        where: Nowhere  # type: ignore[name-defined]  # noqa: F821  # pyright: ignore
+        where: Nowhere  # type: ignore[name-defined]  # noqa: F821  # pyright: ignore[reportUndefinedVariable, reportUnknownVariableType]
 
         @triphase.phase()
         async def only(self, ctx: triphase.Context) -> None: ...
@@ -182,7 +185,8 @@ def test_an_annotation_that_cannot_be_found_is_named() -> None:
 
 def test_a_payload_is_checked_with_the_path_to_the_bad_field() -> None:
     definition = next(iter(Registry([Transcode])))
-    bad = Transcode("u", sizes=[Size(1, 2), Size("3", 4)])  # type: ignore[arg-type]  # pyright: ignore
+    three: Any = "3"
+    bad = Transcode("u", sizes=[Size(1, 2), Size(three, 4)])
     with pytest.raises(triphase.InvalidPayload) as caught:
         definition.payload_of(bad)
     assert caught.value.problems == ("$.sizes[1].width: expected int, got '3' (str)",)

@@ -38,9 +38,7 @@ BOOM = ErrorRecord(type="ValueError", message="boom")
 
 
 def submit(*, due_at: float | None = None, phases: tuple[str, ...] = ("a", "b")) -> Submit:
-    return Submit(
-        id="j", type="T", phases=phases, payload={}, digest="d", queue="q", due_at=due_at
-    )
+    return Submit(id="j", type="T", phases=phases, payload={}, digest="d", queue="q", due_at=due_at)
 
 
 class Log:

@@ -77,9 +77,7 @@ class JobsFigure:
     """Transactions that the store wrote for them."""
 
 
-async def measure_jobs(
-    store: Path, *, in_flight: int, jobs: int, phases: int = 1
-) -> JobsFigure:
+async def measure_jobs(store: Path, *, in_flight: int, jobs: int, phases: int = 1) -> JobsFigure:
     """Run jobs that do nothing on a store file, so many at once, and measure.
 
     Args:

@@ -10,15 +10,20 @@ from __future__ import annotations
 import ast
 import hashlib
 import os
+import platform
 import sysconfig
-import tempfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import trio
 
 import triphase
+
+try:
+    from lzma import LZMACompressor as packer_of
+except ImportError:
+    # Some Pythons are built without it; none is without this.
+    from zlib import compressobj as packer_of
 
 from .demo_page import package_page
 from .demo_results import Collected, Compressed, Longest, Parsed, Reported, SourceFile
@@ -59,6 +64,7 @@ class Package:
             data = await trio.Path(path).read_bytes()
             digest = hashlib.sha256(data).hexdigest()
             files.append(SourceFile(path=name, bytes=len(data), sha256=digest))
+        await ctx.progress(len(files), total=len(files))
         return Collected(files=files, bytes=sum(file.bytes for file in files))
 
     @triphase.phase()
@@ -69,6 +75,7 @@ class Package:
         for done, file in enumerate(files):
             ctx.progress_nowait(done, total=len(files), message=file.path)
             tally.add(file.path, Path(self.folder, file.path).read_bytes())
+        ctx.progress_nowait(len(files), total=len(files))
         return tally.parsed()
 
     @triphase.phase(retry=triphase.Retry(attempts=3, backoff=0.2))
@@ -77,7 +84,7 @@ class Package:
         collected = ctx.result_of(Package.collect)
         if self.name == FAILS_ONCE and ctx.attempt == 1:
             raise PlannedFailure("this is the demo's planned failure, to show a retry")
-        packer, packed, done = zlib.compressobj(9), 0, 0
+        packer, packed, done = packer_of(), 0, 0
         for file in collected.files:
             data = Path(self.folder, file.path).read_bytes()
             for begin in range(0, len(data), PIECE):
@@ -86,6 +93,7 @@ class Package:
                 packed += len(packer.compress(piece))
                 done += len(piece)
         packed += len(packer.flush())
+        ctx.progress_nowait(done, total=collected.bytes)
         return Compressed(source_bytes=done, packed_bytes=packed)
 
     @triphase.phase()
@@ -174,18 +182,33 @@ def package_names(library: Path) -> list[str]:
     )
 
 
+def package_jobs(library: Path, pages: Path, names: Iterable[str]) -> dict[str, Package]:
+    """Return the demo's jobs, by their idempotency keys.
+
+    The key says which Python's package it is and where its page goes, so that a second demo
+    finds the job of the first.
+
+    Args:
+      library: the folder of the packages, absolute.
+      pages: the folder of the pages, absolute.
+      names: the packages.
+    """
+    python = platform.python_version()
+    return {
+        f"demo:{python}:{library / name}:{pages}": Package(
+            name=name, folder=str(library / name), pages=str(pages)
+        )
+        for name in names
+    }
+
+
 def replace_file(path: Path, text: str) -> None:
     """Write a file so that whoever reads it sees the old one or the whole new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        # As an ordinary file would be: mkstemp makes it private.
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    # Always the same name: what a killed process leaves is overwritten by the next.
+    part = path.with_name(f".{path.name}.part")
+    with part.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)

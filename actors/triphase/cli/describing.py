@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import time
 
-from triphase_protocol import ErrorRecord, Event, Job, JobState, Json, PhaseRecord, PhaseState, Progress
+from triphase_protocol import (
+    ErrorRecord,
+    Event,
+    Job,
+    JobState,
+    Json,
+    PhaseRecord,
+    PhaseState,
+    Progress,
+)
 
 from .humane import age, duration
 
@@ -36,7 +45,12 @@ def percentage(progress: Progress | None) -> str:
         return ""
     if progress.total:
         return f"{min(max(progress.done / progress.total, 0.0), 1.0):.0%}"
-    return f"{progress.done:g}"
+    return f"{progress.done:.15g}"
+
+
+def progress_of(phase: PhaseRecord) -> str:
+    """Return how far a phase has come; empty for one that has completed, or has not said."""
+    return "" if phase.state is PhaseState.COMPLETED else percentage(phase.progress)
 
 
 def place_of(job: Job) -> str:
@@ -93,7 +107,8 @@ def since(at: float) -> str:
 def detail_of(event: Event) -> str:
     """Return what an event carries, as one text."""
     data = dict(event.data)
-    parts: list[str] = []
+    attempt = data.pop("attempt", 1)
+    parts = [f"try {attempt}"] if attempt != 1 else []
     if isinstance(error := data.pop("error", None), dict):
         parts.append(f"{error.get('type')}: {error.get('message')}")
     if "done" in data:
@@ -104,7 +119,7 @@ def detail_of(event: Event) -> str:
 
 def _progress_text(data: dict[str, Json]) -> str:
     done, total, message = data.pop("done"), data.pop("total", None), data.pop("message", None)
-    text = f"{done:g}" if total is None else f"{done:g}/{total:g}"
+    text = f"{done:.15g}" if total is None else f"{done:.15g}/{total:.15g}"
     return text if message is None else f"{text} {message}"
 
 

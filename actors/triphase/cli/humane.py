@@ -57,20 +57,30 @@ def moment(at: float | None) -> str:
     """Return a time as ISO 8601 in UTC, to the millisecond; `-` for none."""
     if at is None:
         return "-"
-    try:
-        time = datetime.datetime.fromtimestamp(at, datetime.UTC)
-    except (ValueError, OverflowError, OSError):
-        # Further away than calendars reach.
+    time = _datetime(at)
+    if time is None:
         return f"{at:.3f}"
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def local(at: float) -> str:
     """Return a time for a person at this machine: `2026-03-01 14:05:09`."""
+    time = _datetime(at)
+    return f"{at:.3f}" if time is None else f"{time.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def clock(at: float) -> str:
+    """Return a time of day for a person at this machine: `14:05:09.123`."""
+    time = _datetime(at)
+    return f"{at:.3f}" if time is None else f"{time.astimezone():%H:%M:%S.%f}"[:-3]
+
+
+def _datetime(at: float) -> datetime.datetime | None:
     try:
-        return f"{datetime.datetime.fromtimestamp(at).astimezone():%Y-%m-%d %H:%M:%S}"
+        return datetime.datetime.fromtimestamp(at, datetime.UTC)
     except (ValueError, OverflowError, OSError):
-        return f"{at:.3f}"
+        # Further away than calendars reach.
+        return None
 
 
 def one_line(text: str) -> str:

@@ -106,7 +106,7 @@ def _show(screen: Screen, table: Table | None, jobs: Sequence[Job]) -> None:
 
 
 def _table() -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     table.add_column("id", style="bold", no_wrap=True, min_width=16)
     table.add_column("type", no_wrap=True)
     table.add_column("state", no_wrap=True, min_width=9)

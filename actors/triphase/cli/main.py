@@ -23,7 +23,7 @@ from .screen import prepare_streams
 app = cyclopts.App(
     name="triphase",
     help="Durable, multi-phase jobs for trio: try them, submit them, look at them, wait for them.",
-    help_format="plaintext",
+    help_format="markdown",
     backend="trio",
     result_action="return_value",
 )
@@ -56,9 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     try:
-        command, bound, _ = app.parse_args(
-            list(arguments), print_error=False, exit_on_error=False
-        )
+        command, bound, _ = app.parse_args(list(arguments), print_error=False, exit_on_error=False)
         if not inspect.iscoroutinefunction(command):
             command(*bound.args, **bound.kwargs)
             return Exit.OK

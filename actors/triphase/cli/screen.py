@@ -16,6 +16,7 @@ from typing import TextIO
 import attrs
 from rich.console import Console, RenderableType
 from rich.progress_bar import ProgressBar
+from rich.text import Text
 
 from triphase_protocol import Json, encode
 
@@ -44,6 +45,10 @@ class Screen:
         console = _console(sys.stdout)
         for each in what:
             console.print(each)
+
+    def draw_line(self, text: Text) -> None:
+        """Write one drawn line to stdout; what does not fit is cut off. Only if `drawn`."""
+        _console(sys.stdout).print(text, no_wrap=True, overflow="ellipsis")
 
     def line(self, cells: Iterable[str]) -> None:
         """Write one plain line of data, and let a reader have it at once."""

@@ -22,8 +22,8 @@ from .describing import (
     STATE_STYLES,
     error_text,
     job_seconds,
-    percentage,
     phase_seconds,
+    progress_of,
     since,
 )
 from .exits import Exit
@@ -61,7 +61,8 @@ async def show(
         screen.draw(*_drawn(job, time.time()))
         if log:
             screen.draw(Text("events", style="bold"))
-            screen.draw(*(Padding(drawn_event(event), (0, 0, 0, 2)) for event in log))
+            for event in log:
+                screen.draw_line(drawn_event(event))
     else:
         _print(screen, job, log)
     return Exit.OK
@@ -122,7 +123,7 @@ def _print(screen: Screen, job: Job, log: Sequence[Event]) -> None:
                 phase.state,
                 str(phase.attempt),
                 "-" if took is None else f"{took:.3f}",
-                percentage(phase.progress) or "-",
+                progress_of(phase) or "-",
                 error_text(phase.error) if phase.error else "-",
             ]
         )
@@ -182,8 +183,8 @@ def _json(value: Json) -> Text:
 
 
 def _phases(phases: Sequence[PhaseRecord], now: float) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    table.add_column("  phase", no_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
+    table.add_column("phases", no_wrap=True)
     table.add_column("state", no_wrap=True)
     table.add_column("try", no_wrap=True, justify="right")
     table.add_column("took", no_wrap=True, justify="right")
@@ -196,7 +197,7 @@ def _phases(phases: Sequence[PhaseRecord], now: float) -> Table:
             Text(phase.state, style=STATE_STYLES[phase.state]),
             str(phase.attempt or ""),
             "" if took is None else duration(took),
-            percentage(phase.progress),
+            progress_of(phase),
             Text(one_line(error_text(phase.error)) if phase.error else "", style="red"),
         )
     return table

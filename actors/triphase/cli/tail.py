@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Collection, Sequence
 from typing import Annotated
 
@@ -15,7 +14,7 @@ from triphase_protocol import Event, EventType, unstructure
 
 from .describing import detail_of
 from .exits import Exit, UsageError
-from .humane import moment, one_line
+from .humane import clock, moment, one_line
 from .options import DEFAULT_STORE, AsJson, StorePath, store_at
 from .reading import Changes, job_of
 from .screen import Screen
@@ -108,7 +107,7 @@ def write_event(screen: Screen, event: Event) -> None:
     if screen.json:
         screen.object(unstructure(event))
     elif screen.drawn:
-        screen.draw(drawn_event(event))
+        screen.draw_line(drawn_event(event))
     else:
         screen.line(cells_of(event))
 
@@ -127,16 +126,13 @@ def cells_of(event: Event) -> list[str]:
 
 def drawn_event(event: Event) -> Text:
     """Return an event as a line for a terminal; what does not fit is cut off."""
-    at = datetime.datetime.fromtimestamp(event.at).astimezone()
     return Text.assemble(
         (f"{event.seq:>6}  ", "bright_black"),
-        f"{at:%H:%M:%S}.{at.microsecond // 1000:03}  ",
+        f"{clock(event.at)}  ",
         (f"{event.job[:8]}  ", "bright_black"),
         (f"{event.type:<17}  ", STYLES.get(event.type.rpartition(".")[2], "")),
         f"{one_line(event.phase or ''):<10}  ",
         (one_line(detail_of(event)), "bright_black"),
-        no_wrap=True,
-        overflow="ellipsis",
     )
 
 

@@ -36,7 +36,11 @@ async def wait(
     """
     if not ids:
         raise UsageError("wait: for which job? give an id")
-    seconds, screen, path = seconds_from("--timeout", timeout), Screen(json=json), store_at(store).path
+    seconds, screen, path = (
+        seconds_from("--timeout", timeout),
+        Screen(json=json),
+        store_at(store).path,
+    )
     async with open_reader(path) as reader:
         # All at first: an id that does not exist would never end.
         jobs = {job.id: job for job in [await job_of(reader, id) for id in ids]}
@@ -88,7 +92,7 @@ class Waiting:
             self.screen.object(_answer(job, outcome))
         elif self.screen.drawn:
             style = STATE_STYLES[job.state] if job.terminal else "yellow"
-            self.screen.draw(
+            self.screen.draw_line(
                 Text.assemble(
                     (job.id, "bold"),
                     "  ",
@@ -96,8 +100,6 @@ class Waiting:
                     f"  {one_line(job.type)}",
                     ("" if took is None else f"  {duration(took)}", "bright_black"),
                     f"  {one_line(why(job))}",
-                    no_wrap=True,
-                    overflow="ellipsis",
                 )
             )
         else:

@@ -15,7 +15,7 @@ from triphase.store.sqlite import Reader, open_reader
 from triphase_protocol import Job, PhaseRecord, PhaseState, outcome_of
 
 from .describing import STATE_STYLES, error_text, job_seconds, percentage, phase_seconds, why
-from .exits import Exit, exit_of
+from .exits import exit_of
 from .humane import duration, one_line
 from .options import DEFAULT_STORE, AsJson, JobId, StorePath, store_at
 from .reading import LOOK_EVERY, Changes, current, hint, job_of
@@ -23,9 +23,7 @@ from .screen import Screen, bar
 from .tail import Log, write_event
 
 
-async def watch(
-    id: JobId, /, *, store: StorePath = DEFAULT_STORE, json: AsJson = False
-) -> int:
+async def watch(id: JobId, /, *, store: StorePath = DEFAULT_STORE, json: AsJson = False) -> int:
     """Follow a job until it ends; the exit code is 0 if it completed, 1 if not.
 
     On a terminal each phase has a progress bar; in a pipe each event is a line.

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from triphase.actor import Actor, ActorRef, Envelope, Mailbox, Request
-from triphase_protocol import Event, StoreError
+from triphase_protocol import StoreError
 
 from .backend import Store
 from .operations import Applied, Operation, Result
@@ -23,8 +23,8 @@ from .operations import Applied, Operation, Result
 GROUP_MOST = 512
 """The most operations in one transaction."""
 
-Publish = Callable[[Sequence[Event]], None]
-"""Called with the events of each transaction, once they are durable. Never waits."""
+Publish = Callable[[Sequence[Applied]], None]
+"""Called with what each transaction applied, once it is durable. Never waits."""
 
 
 @attrs.frozen(eq=False)
@@ -101,9 +101,9 @@ class Committer(Actor[Commit]):
                 envelope.fail(type(exc)(*exc.args))
             return
         self.counts.add(len(operations))
-        committed = [e for result in results if isinstance(result, Applied) for e in result.events]
-        if committed:
-            self.publish(committed)
+        applied = [result for result in results if isinstance(result, Applied)]
+        if applied:
+            self.publish(applied)
         begin = 0
         for envelope in group:
             end = begin + len(envelope.message.operations)

@@ -24,8 +24,8 @@ from triphase_protocol import (
     Progress,
 )
 
-Row: TypeAlias = Sequence[Any]
-"""What the database returns: one value for each column that was asked for."""
+Row: TypeAlias = tuple[Any, ...]
+"""What the database takes and returns: one value for each column."""
 
 JOB_COLUMNS: Final = (
     "n, id, type, queue, state, priority, position, run, version, key, digest, payload, labels, "
@@ -100,29 +100,26 @@ def new_job(job: Job) -> Row:
     )
 
 
-def stepped_job(job: Job, run: int, version: int) -> Row:
-    """Return the parameters of `step_job.sql`: the row must be at this run and version."""
+def place_of(job: Job) -> Row:
+    """Return what an index looks at, in the order of `guard.sql` and `step_job.sql`."""
+    return (job.queue, job.state, job.priority, job.position, job.due_at)
+
+
+def advanced_job(job: Job) -> Row:
+    """Return the rest of what a step may change: the first parameters of `step_job.sql`."""
     return (
         job.run,
         job.version,
         job.owner,
         _optional(job.error),
         job.reason,
+        job.queued_at,
         job.started_at,
         job.finished_at,
-        job.queue,
-        job.state,
-        job.priority,
-        job.position,
-        job.due_at,
-        job.queued_at,
-        job.id,
-        run,
-        version,
     )
 
 
-def phase_row(phase: PhaseRecord, job: str, index: int) -> Row:
+def phase_row(phase: PhaseRecord, n: int, index: int) -> Row:
     """Return the parameters of `insert_phase.sql` and `update_phase.sql`."""
     return (
         phase.name,
@@ -134,15 +131,16 @@ def phase_row(phase: PhaseRecord, job: str, index: int) -> Row:
         _optional(phase.progress),
         phase.started_at,
         phase.finished_at,
-        job,
+        n,
         index,
     )
 
 
-def event_row(event: Event) -> Row:
+def event_row(event: Event, n: int) -> Row:
     """Return the parameters of `insert_event.sql`."""
     return (
         event.seq,
+        n,
         event.job,
         event.version,
         event.run,

@@ -12,21 +12,24 @@ from typing import Final
 import attrs
 
 from triphase.store.operations import Applied, Claim, Operation, Rejected, Result, Step, Submit, Why
-from triphase_protocol import JOB_EVENTS, Event, EventType, Job, StoreUnavailable
+from triphase_protocol import Event, EventType, Job, StoreUnavailable, states_where
 
 from .connection import Connection, refusals
 from .loading import Loader
-from .rows import Row, event_row, new_job, phase_row, stepped_job
+from .rows import Row, advanced_job, event_row, new_job, phase_row, place_of
 from .statements import sql
 
 _INSERT_JOB: Final = sql("insert_job")
+_GUARD: Final = sql("guard")
 _STEP_JOB: Final = sql("step_job")
-_STEP_JOB_IN_PLACE: Final = sql("step_job_in_place")
+_ADVANCE_JOB: Final = sql("advance_job")
 _INSERT_PHASE: Final = sql("insert_phase")
 _UPDATE_PHASE: Final = sql("update_phase")
 _INSERT_EVENT: Final = sql("insert_event")
-_SLOTS_IN_USE: Final = sql("slots_in_use")
+_SLOTS_BY_QUEUE: Final = sql("slots_by_queue")
 _LAST_SEQ: Final = sql("last_seq")
+
+_HOLDING: Final = frozenset(states_where(holds_slot=True))
 
 
 class Writer:
@@ -39,6 +42,7 @@ class Writer:
         self._execute = connection.execute
         self._seq = 0
         self._log: list[Row] = []
+        self._slots: dict[str, int] | None = None
         self.seconds = 0.0
         """How long the disk took for the last transaction."""
 
@@ -69,6 +73,7 @@ class Writer:
         # Read, not remembered: whatever became of the last transaction, this is what is there.
         self._seq = sum(seq for (seq,) in self._execute(_LAST_SEQ))
         self._log = []
+        self._slots = None
         results = [self._apply(operation) for operation in operations]
         if self._log:
             self._connection.execute_many(_INSERT_EVENT, self._log)
@@ -91,36 +96,50 @@ class Writer:
         self._execute(_INSERT_JOB, new_job(job))
         if self._connection.changes() == 0:
             return Rejected(Why.EXISTS, self._current(self._loader.rows_of(job.id, job.key)))
+        n = self._connection.last_rowid()
         for index, phase in enumerate(job.phases):
-            self._execute(_INSERT_PHASE, phase_row(phase, job.id, index))
-        return Applied(job, self._logged(submit.events))
+            self._execute(_INSERT_PHASE, phase_row(phase, n, index))
+        self._count(job.queue, job.state, 1)
+        return Applied(job, self._logged(submit.events, n))
 
     def _claim(self, claim: Claim) -> Result:
-        [(total, queue)] = self._execute(_SLOTS_IN_USE, (claim.step.job.queue,))
+        if self._slots is None:
+            self._slots = dict(self._execute(_SLOTS_BY_QUEUE))
+        total, queue = sum(self._slots.values()), self._slots.get(claim.step.job.queue, 0)
         if total >= claim.limits.total or queue >= claim.limits.queue:
             return Rejected(Why.FULL)
         return self._step(claim.step)
 
     def _step(self, step: Step) -> Result:
+        rows = self._execute(_GUARD, (step.job.id,)).fetchall()
+        if not rows:
+            return Rejected(Why.GONE)
+        n, run, version, *place = rows[0]
+        if run != step.run or version != step.version:
+            return Rejected(Why.STALE, self._current(self._loader.rows_of(step.job.id)))
         job = self._placed(step.job, step.events)
-        if not self._moved(step.events, stepped_job(job, step.run, step.version)):
-            rows = self._loader.rows_of(job.id)
-            return Rejected(Why.STALE, self._current(rows)) if rows else Rejected(Why.GONE)
+        self._replace(n, job, tuple(place))
         for index in step.changed:
-            row = phase_row(job.phases[index], job.id, index)
+            row = phase_row(job.phases[index], n, index)
             self._execute(_UPDATE_PHASE, row)
             if self._connection.changes() == 0:
                 self._execute(_INSERT_PHASE, row)
-        return Applied(job, self._logged(step.events))
+        return Applied(job, self._logged(step.events, n))
 
-    def _moved(self, events: Sequence[Event], row: Row) -> bool:
-        """Write a job's next row, if its guard holds."""
-        if not any(event.type in JOB_EVENTS for event in events):
-            self._execute(_STEP_JOB_IN_PLACE, row)
-            if self._connection.changes():
-                return True
-        self._execute(_STEP_JOB, row)
-        return self._connection.changes() > 0
+    def _replace(self, n: int, job: Job, before: Row) -> None:
+        """Write a job's row over the one that was in this place."""
+        after = place_of(job)
+        if after == before:
+            self._execute(_ADVANCE_JOB, (*advanced_job(job), n))
+            return
+        self._execute(_STEP_JOB, (*advanced_job(job), *after, n))
+        self._count(before[0], before[1], -1)
+        self._count(job.queue, job.state, 1)
+
+    def _count(self, queue: str, state: str, change: int) -> None:
+        """Follow the slots in use, once they have been counted in this transaction."""
+        if self._slots is not None and state in _HOLDING:
+            self._slots[queue] = self._slots.get(queue, 0) + change
 
     def _current(self, rows: Sequence[Row]) -> Job | None:
         """Return the job of a row, or None if it is corrupt."""
@@ -135,7 +154,7 @@ class Writer:
                     return attrs.evolve(job, position=seq)
         return job
 
-    def _logged(self, events: Sequence[Event]) -> tuple[Event, ...]:
+    def _logged(self, events: Sequence[Event], n: int) -> tuple[Event, ...]:
         """Give events their seq, and put them into the log."""
         logged: list[Event] = []
         for event in events:
@@ -151,5 +170,5 @@ class Writer:
                 data=event.data,
             )
             logged.append(stamped)
-            self._log.append(event_row(stamped))
+            self._log.append(event_row(stamped, n))
         return tuple(logged)

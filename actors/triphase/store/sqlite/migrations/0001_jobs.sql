@@ -57,8 +57,10 @@ CREATE TABLE phases (
 ) STRICT, WITHOUT ROWID;
 
 -- AUTOINCREMENT: the seq of a pruned event is never given again. data is JSON.
+-- job_n is the job's n: ids are random, and an index on them would touch a page for each event.
 CREATE TABLE events (
     seq     INTEGER PRIMARY KEY AUTOINCREMENT,
+    job_n   INTEGER NOT NULL,
     job     TEXT NOT NULL,
     version INTEGER NOT NULL,
     run     INTEGER NOT NULL,
@@ -68,4 +70,4 @@ CREATE TABLE events (
     data    TEXT NOT NULL
 ) STRICT;
 
-CREATE INDEX events_job ON events (job, seq);
+CREATE INDEX events_job ON events (job_n, seq);

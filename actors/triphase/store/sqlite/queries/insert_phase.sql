@@ -1,5 +1,5 @@
--- Adds a phase to the job of an id. The parameters are those of update_phase.sql.
+-- Adds a phase to a job. The parameters are those of update_phase.sql.
 INSERT INTO phases (
-    job, idx, name, state, attempt, spent, result, error, progress, started_at, finished_at
+    name, state, attempt, spent, result, error, progress, started_at, finished_at, job, idx
 )
-SELECT n, ?11, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 FROM jobs WHERE id = ?10
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)

@@ -1,5 +1,5 @@
--- Replaces one phase of the job of an id.
+-- Replaces one phase of a job.
 UPDATE phases
-SET name = ?1, state = ?2, attempt = ?3, spent = ?4, result = ?5, error = ?6, progress = ?7,
-    started_at = ?8, finished_at = ?9
-WHERE job = (SELECT n FROM jobs WHERE id = ?10) AND idx = ?11
+SET name = ?, state = ?, attempt = ?, spent = ?, result = ?, error = ?, progress = ?,
+    started_at = ?, finished_at = ?
+WHERE job = ? AND idx = ?

@@ -1,0 +1,2 @@
+-- What a step is guarded by, and whether it moves the job in an index.
+SELECT n, run, version, queue, state, priority, position, due_at FROM jobs WHERE id = ?
