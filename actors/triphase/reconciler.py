@@ -92,6 +92,8 @@ class Reconciler(Actor[Never]):
             await self._sweep()
 
     async def _sweep(self) -> None:
+        # A claim that is durable but not answered yet has no actor yet either.
+        await self.writer.flush()
         lost: list[Job] = []
         suspects: dict[str, int] = {}
         after: str | None = None

@@ -12,7 +12,7 @@ import datetime
 import enum
 import functools
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
-from typing import Any, Final, TypeVar, cast, get_args, get_origin
+from typing import Any, Final, TypeVar, cast, get_args, get_origin, overload
 
 import attrs
 import msgspec
@@ -47,7 +47,15 @@ def unstructure_as(value: object, shape: Any) -> Json:
     return _CONVERTER.unstructure(value, unstructure_as=shape)
 
 
-def structure(value: Json, shape: type[T], *, error: type[InvalidValue] = InvalidValue) -> T:
+@overload
+def structure(value: Json, shape: type[T], *, error: type[InvalidValue] = ...) -> T: ...
+
+
+@overload
+def structure(value: Json, shape: Any, *, error: type[InvalidValue] = ...) -> Any: ...
+
+
+def structure(value: Json, shape: Any, *, error: type[InvalidValue] = InvalidValue) -> Any:
     """Return JSON values as an instance of *shape*, strictly.
 
     Args:

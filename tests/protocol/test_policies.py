@@ -81,8 +81,6 @@ def test_the_longest_wait_never_shrinks(policy: Retry, failures: int) -> None:
 
 
 @given(retries, st.integers(1, 50), st.floats(0, 1))
-def test_without_jitter_the_draw_does_not_matter(
-    policy: Retry, failures: int, draw: float
-) -> None:
+def test_without_jitter_the_draw_does_not_matter(policy: Retry, failures: int, draw: float) -> None:
     assume(not policy.jitter)
     assert policy.delay(failures, draw) == policy.delay(failures, 1.0)

@@ -77,7 +77,7 @@ def test_tuples_are_stored_as_lists_and_subclasses_as_what_they_are() -> None:
     class Preset(enum.StrEnum):
         FAST = "fast"
 
-    value = OrderedDict(a=(1, (2,)), b=Preset.FAST)
+    value = OrderedDict[str, Any](a=(1, (2,)), b=Preset.FAST)
     assert storable(value, what="result") == b'{"a":[1,[2]],"b":"fast"}'
 
 
@@ -158,7 +158,7 @@ def test_a_value_that_holds_itself_is_refused_however_often_it_does() -> None:
 
 
 def test_the_error_is_the_one_that_was_asked_for() -> None:
-    with pytest.raises(InvalidResult, match="^result of phase 'a' cannot be stored: "):
+    with pytest.raises(InvalidResult, match=r"^result of phase 'a' cannot be stored: "):
         storable(math.nan, what="result of phase 'a'", error=InvalidResult)
 
 
@@ -170,19 +170,21 @@ def test_the_error_is_the_one_that_was_asked_for() -> None:
     [b"", b"{", b"{'a': 1}", b"NaN", b"1e999", b"\xff", b'"\xed\xa0\x80"', '"\\ud800"', b"1 2"],
 )
 def test_what_is_not_json_is_not_read(data: bytes | str) -> None:
-    with pytest.raises(InvalidValue, match="^not JSON: "):
+    with pytest.raises(InvalidValue, match=r"^not JSON: "):
         decode(data)
 
 
-@pytest.mark.parametrize("data", ["[" * 100_000, "[" * 5000 + "]" * 5000, "1" * 5000])
+@pytest.mark.parametrize(
+    "data", ["[" * 100_000, "[" * 5000 + "]" * 5000, "1" * 5000], ids=["open", "deep", "long"]
+)
 def test_json_beyond_bounds_is_not_read(data: str) -> None:
-    with pytest.raises(InvalidValue, match="^not JSON: "):
+    with pytest.raises(InvalidValue, match=r"^not JSON: "):
         decode(data)
 
 
 @pytest.mark.parametrize("value", [object(), "\ud800", [10**5000], nested(100_000)])
 def test_what_cannot_be_written_is_an_error_of_ours(value: Any) -> None:
-    with pytest.raises(InvalidValue, match="^cannot be written as JSON: "):
+    with pytest.raises(InvalidValue, match=r"^cannot be written as JSON: "):
         encode(value)
 
 

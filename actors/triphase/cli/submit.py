@@ -50,7 +50,9 @@ class Options:
 
 async def submit(
     name: str,
-    payload: str = "{}",
+    # A hyphen alone is stdin; without this it would be an option.
+    payload: Annotated[str, Parameter(allow_leading_hyphen=True)] = "{}",
+    /,
     *,
     jobs: Jobs = None,
     key: str | None = None,

@@ -94,13 +94,14 @@ class Committer(Actor[Commit]):
     async def _write(self, group: list[Envelope[Commit]]) -> None:
         operations = [op for envelope in group for op in envelope.message.operations]
         try:
-            results = await self.store.write(operations)
+            results = await self.store.write(operations) if operations else []
         except StoreError as exc:
             # Nothing was written: each writer hears so, and may try again.
             for envelope in group:
                 envelope.fail(type(exc)(*exc.args))
             return
-        self.counts.add(len(operations))
+        if operations:
+            self.counts.add(len(operations))
         applied = [result for result in results if isinstance(result, Applied)]
         if applied:
             self.publish(applied)
@@ -132,3 +133,7 @@ class Writer:
     async def commit_all(self, operations: Sequence[Operation]) -> list[Result]:
         """Like `commit`, for several operations in one transaction, in this order."""
         return await self.committer.ask(Commit(operations), uninterruptible=True)
+
+    async def flush(self) -> None:
+        """Return when every write that was under way is durable, published and answered."""
+        await self.committer.ask(Commit(()))

@@ -38,7 +38,8 @@ CREATE UNIQUE INDEX jobs_key ON jobs (key) WHERE key IS NOT NULL;
 CREATE INDEX jobs_state ON jobs (state);
 CREATE INDEX jobs_ready ON jobs (queue, priority DESC, position) WHERE state = 'queued';
 CREATE INDEX jobs_due ON jobs (due_at) WHERE state = 'scheduled';
-CREATE INDEX jobs_slots ON jobs (queue) WHERE state IN ('running', 'stopping', 'detached');
+CREATE INDEX jobs_slots ON jobs (queue, state)
+    WHERE state IN ('running', 'stopping', 'detached');
 
 -- spent, result, error and progress are JSON. A result is written once, by its phase's step.
 CREATE TABLE phases (
