@@ -99,6 +99,7 @@ class JobActor(Actor[JobMessage]):
         self._job = job
         self._effects = effects
         self._ended = False
+        self._why = Interrupt(cause=Cause.SHUTDOWN, reason="the runtime stopped")
         self._progress: Progress | None = None
         self._flush_asked = False
         self._flushed_at = -math.inf
@@ -113,15 +114,19 @@ class JobActor(Actor[JobMessage]):
         async with trio.open_nursery() as nursery:
             context = _Run(*loaded, ActorRef(mailbox), nursery)
             self._carry_out(context, self._effects)
-            while not self._ended:
-                await self._next(context, mailbox)
+            try:
+                while not self._ended:
+                    await self._next(context, mailbox)
+            except Exception as exc:
+                self._why = Interrupt(cause=Cause.LOST, reason=f"its actor crashed: {exc!r}")
+                raise
             nursery.cancel_scope.cancel(reason=f"run {self._job.run} of {self._job.id} ended")
 
     async def stopped(self) -> None:
         """Put the job back if its run has not ended, so that another run resumes it."""
         try:
             if not self._ended:
-                await self._move(Interrupt(cause=Cause.SHUTDOWN, reason="the runtime stopped"))
+                await self._move(self._why)
         except TriphaseError as exc:
             # The row still says who owned it: the reconciler, or the next open, finds it.
             log.warning("job %s could not be put back: %s", self._job.id, exc)

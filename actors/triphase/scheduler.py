@@ -79,6 +79,10 @@ class Signals:
     Only then does a freed slot change anything.
     """
 
+    def set(self) -> None:
+        """Ask for a look everywhere."""
+        self.queued = self.freed = self.scheduled = self.starved = True
+
     def note(self, events: Iterable[Event]) -> bool:
         """Take note of committed events; True if the scheduler should look."""
         woken = False
@@ -143,14 +147,15 @@ class Scheduler(Actor[Wake]):
 
     async def run(self, mailbox: Mailbox[Wake]) -> None:
         """Look, sleep until something may have changed, and look again."""
+        # One that crashed had taken signals back without doing what they asked for.
+        self.signals.set()
         while True:
             await self._look()
             with trio.move_on_after(self._seconds_to_next()) as sleep:
                 (await mailbox.receive()).answer()
             if sleep.cancelled_caught:
-                # Nobody said so, but time has passed, or something was missed: look everywhere.
-                signals = self.signals
-                signals.queued = signals.freed = signals.scheduled = signals.starved = True
+                # Nobody said so, but time has passed, or something was missed.
+                self.signals.set()
 
     async def _look(self) -> None:
         """Queue what is due and start what may start, until nothing more is to be done."""

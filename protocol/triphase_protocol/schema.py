@@ -61,8 +61,7 @@ def json_schema() -> dict[str, Any]:
     }
     for definition in definitions.values():
         definition["description"] = inspect.cleandoc(definition["description"])
-    # A default may be a tuple or an enum: through JSON and back, it is what the reader gets.
-    return decode(encode({"$schema": DIALECT, "$defs": dict(sorted(definitions.items()))}))
+    return _plain({"$schema": DIALECT, "$defs": dict(sorted(definitions.items()))})
 
 
 def _tagged(tag: str, member: type) -> dict[str, Any]:
@@ -79,4 +78,10 @@ def payload_schema(job_type: type) -> dict[str, Any]:
     Raises:
       TypeError: if a field's type has no JSON Schema.
     """
-    return decode(encode({"$schema": DIALECT, **msgspec.json.schema(job_type)}))
+    return _plain({"$schema": DIALECT, **msgspec.json.schema(job_type)})
+
+
+def _plain(schema: dict[str, Any]) -> dict[str, Any]:
+    # A default may be a tuple or an enum: through JSON and back, it is what a reader gets.
+    plain: dict[str, Any] = decode(encode(schema))
+    return plain

@@ -16,7 +16,10 @@ import attrs
 from markdown_it import MarkdownIt
 
 LANGUAGES = {"console", "python", "sh"}
-"""The languages whose blocks are run; every other block is only shown."""
+"""The languages whose blocks are run; every other block is only shown, unless it is output."""
+
+ANYTHING = "…"
+"""In output, stands for the rest of a line or a part of it; alone in a line, for any lines."""
 
 SECONDS_MAX = 60
 """How long one block may run."""
@@ -28,7 +31,8 @@ class Block:
 
     `<!-- continue -->` joins a Python block to the one before; `<!-- file: NAME -->` runs it
     under that name, for a later block to use; `<!-- exit: CODE -->` expects another exit code
-    than 0; `<!-- skip: REASON -->` leaves it out.
+    than 0; `<!-- skip: REASON -->` leaves it out. `<!-- output -->` before a block of another
+    language: it is what the block before it prints.
     """
 
     line: int
@@ -40,6 +44,8 @@ class Block:
     file: str | None = None
     exit: int = 0
     skip: str | None = None
+    output: str | None = None
+    """What it must print, if the page shows it."""
 
 
 def blocks_of(text: str) -> list[Block]:
@@ -61,7 +67,7 @@ def _blocks(text: str, first: int) -> Iterator[Block]:
         if token.type == "fence" and token.map:
             language = token.info.strip().partition(" ")[0]
             line = first + token.map[0] + 1
-            if language in LANGUAGES:
+            if language in LANGUAGES or "output" in comments:
                 yield _block(line, language, token.content, comments)
             elif language.startswith("{"):  # a directive, which may hold blocks of its own
                 yield from _blocks(token.content, line)
@@ -80,16 +86,22 @@ def _block(line: int, language: str, text: str, comments: list[str]) -> Block:
                 block = attrs.evolve(block, exit=int(code))
             case ["skip", reason] if reason:
                 block = attrs.evolve(block, skip=reason)
+            case ["output"] if language not in LANGUAGES:
+                block = attrs.evolve(block, output=text)
             case _:
                 raise ValueError(f"line {line}: a {language} block cannot have <!-- {comment} -->")
     return block
 
 
 def runs_of(blocks: list[Block]) -> Iterator[Block]:
-    """Yield what is run: the blocks not skipped, a block and its continuations as one."""
+    """Yield what is run: the blocks not skipped, a block, its continuations, its output as one."""
     run: Block | None = None
     for block in (block for block in blocks if block.skip is None):
-        if not block.continues:
+        if block.output is not None:
+            if run is None:
+                raise ValueError(f"line {block.line}: there is no block that could print this")
+            run = attrs.evolve(run, output=(run.output or "") + block.output)
+        elif not block.continues:
             if run:
                 yield run
             run = block
@@ -137,7 +149,23 @@ def run_page(text: str, folder: Path) -> str | None:
                 ended = f"exit code {code}" if code is not None else f"over {SECONDS_MAX} seconds"
                 what = f"line {block.line}: {block.language} block: {ended}, not exit code"
                 return f"{what} {block.exit}\n{output}"
+            if block.output is not None and not _is_shown(block.output, output):
+                what = f"line {block.line}: {block.language} block: prints another output"
+                return f"{what}; the page has\n{block.output}it is\n{output}"
     return None
+
+
+def _is_shown(shown: str, output: str) -> bool:
+    pattern = "".join(
+        r"(?:.*\n)*" if line.strip() == ANYTHING else f"{_pattern(line)}\n"
+        for line in shown.splitlines()
+    )
+    lines = [f"{line.rstrip()}\n" for line in output.splitlines()]
+    return re.fullmatch(pattern, "".join(lines)) is not None
+
+
+def _pattern(line: str) -> str:
+    return ".*".join(map(re.escape, line.rstrip().split(ANYTHING)))
 
 
 def _run(command: list[str], folder: Path, groups: list[int]) -> tuple[int | None, str]:

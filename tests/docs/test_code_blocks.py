@@ -71,6 +71,40 @@ def test_a_console_block_is_what_stands_after_the_prompt() -> None:
     assert commands_of(block) == "a \\\n    --b\nc"
 
 
+def test_what_a_block_prints_must_be_what_the_page_shows(tmp_path: Path) -> None:
+    page = """
+```python
+print("one 1")
+```
+<!-- output -->
+```text
+one …
+```
+<!-- continue -->
+```python
+print("two 2", "three 3", "four 4", sep="\\n")
+```
+<!-- output -->
+```text
+two 2
+…
+```
+"""
+    assert not run_page(page, tmp_path)
+    failure = run_page(page.replace("two 2\n…", "two 2\nfour 4"), tmp_path)
+    assert failure
+    assert failure.startswith("line 3: python block: prints another output; the page has\none …\n")
+    assert "two 2\nthree 3\n" in failure
+
+
+@pytest.mark.parametrize(
+    "page", ["<!-- output -->\n```text\nx\n```\n", "<!-- output -->\n```sh\ntrue\n```\n"]
+)
+def test_an_output_that_no_block_can_have_printed_is_refused(page: str) -> None:
+    with pytest.raises(ValueError, match="line 3: "):
+        list(runs_of(blocks_of(page)))
+
+
 def test_a_continuation_keeps_the_line_numbers_of_the_page() -> None:
     text = "```python\na = 1\n```\n\nWords.\n\n<!-- continue -->\n```python\nprint(a)\n```\n"
     [run] = runs_of(blocks_of(text))

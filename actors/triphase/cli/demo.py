@@ -57,7 +57,7 @@ async def demo(
     with warnings.catch_warnings():
         # What the parser has to say about the files is not for this report.
         warnings.simplefilter("ignore")
-        done = await _run(screen, place, jobs)
+        done = await _run(screen, place, jobs, began)
     rows = [Row.of(job) for job in done.jobs]
     summary = Summary(
         python=platform.python_version(),
@@ -99,16 +99,19 @@ class Done:
         )
 
 
-async def _run(screen: Screen, store: SqliteStore, jobs: Mapping[str, Package]) -> Done:
+async def _run(
+    screen: Screen, store: SqliteStore, jobs: Mapping[str, Package], began: float
+) -> Done:
     try:
         async with triphase.open_runtime(
-            JOBS, store=store,
+            JOBS,
+            store=store,
             queues={"demo": triphase.Queue(limit=AT_A_TIME)},
             progress_interval=REDRAW_EVERY,
         ) as runtime:
             names, before = await _submit_all(runtime, jobs)
             pending = {id for id in names if not before.get(id, False)}
-            board = Board(names, runtime.statistics().owner, pending)
+            board = Board(names, runtime.statistics().owner, pending, began)
             await _follow(screen, runtime, board)
             return Done([await runtime.get(id) for id in names], before, board)
     except trio.Cancelled:

@@ -12,18 +12,14 @@ import hashlib
 import os
 import platform
 import sysconfig
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import trio
 
 import triphase
-
-try:
-    from lzma import LZMACompressor as packer_of
-except ImportError:
-    # Some Pythons are built without it; none is without this.
-    from zlib import compressobj as packer_of
 
 from .demo_page import package_page
 from .demo_results import Collected, Compressed, Longest, Parsed, Reported, SourceFile
@@ -84,7 +80,7 @@ class Package:
         collected = ctx.result_of(Package.collect)
         if self.name == FAILS_ONCE and ctx.attempt == 1:
             raise PlannedFailure("this is the demo's planned failure, to show a retry")
-        packer, packed, done = packer_of(), 0, 0
+        packer, packed, done = _packer(), 0, 0
         for file in collected.files:
             data = Path(self.folder, file.path).read_bytes()
             for begin in range(0, len(data), PIECE):
@@ -162,6 +158,21 @@ def _definitions(
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
+
+
+class _Packer(Protocol):
+    def compress(self, data: bytes, /) -> bytes: ...
+
+    def flush(self) -> bytes: ...
+
+
+def _packer() -> _Packer:
+    try:
+        import lzma
+    except ImportError:
+        # Some Pythons are built without it; none is without zlib.
+        return zlib.compressobj(9)
+    return lzma.LZMACompressor()
 
 
 def _source_files(folder: Path) -> list[Path]:

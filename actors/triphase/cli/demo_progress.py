@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 import attrs
 import trio
 from rich.console import Group
-from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
 from triphase_protocol import TERMINAL_EVENTS, Event, EventType, Progress, structure
 
+from .demo_page import PHASES
 from .describing import percentage
 from .humane import duration, one_line
-from .screen import Screen, bar
+from .screen import Screen, bar, live, redraw
 
 REDRAW_EVERY = 0.1
 """Seconds between two pictures."""
@@ -52,13 +51,23 @@ class Board:
     pending: set[str]
     """The ids of the jobs that have not ended."""
 
-    running: dict[str, Activity] = attrs.field(factory=dict)
+    began: float
+    """When the demo began, by trio's clock."""
+
+    running: dict[str, Activity] = attrs.field(factory=dict[str, Activity])
+    """What runs in this process, by id."""
+
     phases_started: int = 0
+    """Phases that this process started, repeats included."""
+
     phases_completed: int = 0
-    phases_failed: int = 0
-    began: float = attrs.field(factory=trio.current_time)
-    _mine: dict[str, int] = attrs.field(factory=dict)
-    _interrupted: set[str] = attrs.field(factory=set)
+    """Phases that this process completed."""
+
+    phases_done: int = 0
+    """Phases that are completed, whoever did it."""
+
+    _mine: dict[str, int] = attrs.field(factory=dict[str, int])
+    _interrupted: set[str] = attrs.field(factory=set[str])
 
     def apply(self, event: Event) -> str | None:
         """Take in an event; return what to tell about it, if anything."""
@@ -68,6 +77,8 @@ class Board:
             self._mine[event.job] = event.run
         if event.type is EventType.PHASE_INTERRUPTED:
             self._interrupted.add(event.job)
+        if event.type is EventType.PHASE_COMPLETED:
+            self.phases_done += 1
         if event.type in TERMINAL_EVENTS:
             self.pending.discard(event.job)
         return self._apply_mine(event) if self._mine.get(event.job) == event.run else None
@@ -87,8 +98,8 @@ class Board:
                 self.running[event.job].progress = structure(data, Progress)
             case EventType.PHASE_COMPLETED:
                 self.phases_completed += 1
+                self.running[event.job].progress = None
             case EventType.PHASE_FAILED:
-                self.phases_failed += 1
                 error = event.data["error"]
                 return (
                     f"{name}: {event.phase} failed on try {event.data['attempt']}: "
@@ -106,27 +117,6 @@ class Board:
             case _:
                 pass
         return None
-
-
-class Display(Protocol):
-    """Shows a board; a context manager."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
-
-    def tell(self, event: Event, text: str) -> None:
-        """Say what an event means, if it is worth a line."""
-        ...
-
-    def draw(self) -> None:
-        """Show the board as it is now."""
-        ...
 
 
 class PlainDisplay:
@@ -154,7 +144,7 @@ class LiveDisplay:
 
     def __init__(self, screen: Screen, board: Board) -> None:
         self._board = board
-        self._live = Live(console=screen.console(), auto_refresh=False, transient=True)
+        self._live = live(screen.console(), transient=True)
         self._spinner = Spinner("dots", style="cyan")
         self._drawn_at = -1.0
 
@@ -163,7 +153,6 @@ class LiveDisplay:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._live.update(Text(), refresh=True)
         self._live.stop()
 
     def tell(self, event: Event, text: str) -> None:
@@ -176,7 +165,7 @@ class LiveDisplay:
         now = trio.current_time()
         if now - self._drawn_at >= REDRAW_EVERY:
             self._drawn_at = now
-            self._live.update(self._picture(now), refresh=True)
+            redraw(self._live, self._picture(now))
 
     def _picture(self, now: float) -> Group:
         board = self._board
@@ -200,18 +189,18 @@ class LiveDisplay:
             )
         count = len(board.names)
         ended = count - len(board.pending)
-        done = ended + sum(activity.fraction / 4 for activity in board.running.values())
+        done = board.phases_done + sum(each.fraction for each in board.running.values())
         grid.add_row(
             "",
             Text("all packages", style="bold"),
             "",
-            bar(done / count if count else 1.0),
+            bar(done / (count * len(PHASES))),
             f"{ended}/{count}",
             Text(duration(now - board.began), style="bright_black"),
         )
         return Group(grid)
 
 
-def display_for(screen: Screen, board: Board) -> Display:
-    """Return the display that suits stderr."""
+def display_for(screen: Screen, board: Board) -> LiveDisplay | PlainDisplay:
+    """Return the display that suits stderr: a context manager."""
     return LiveDisplay(screen, board) if screen.lively else PlainDisplay(screen)

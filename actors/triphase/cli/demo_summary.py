@@ -13,10 +13,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from triphase_protocol import Json, PhaseRecord, unstructure
+from triphase_protocol import JobState, Json, PhaseRecord, unstructure
 
 from .demo_jobs import FAILS_ONCE
 from .demo_rows import Row, Totals
+from .describing import why
 from .humane import counted, duration, size
 from .screen import Screen
 
@@ -95,9 +96,9 @@ def _facts(summary: Summary) -> list[tuple[str, str]]:
     facts = [("jobs", _jobs(summary)), ("phases", _phases(work))]
     facts += [("retried", text) for text in _retried(summary.rows)]
     facts += [
-        ("failed", f"{row.name}: {row.job.state}")
+        ("failed", f"{row.name}: {row.job.state.value}, {why(row.job)}")
         for row in summary.rows
-        if row.job.terminal and row.job.state != "completed"
+        if row.job.state is not JobState.COMPLETED
     ]
     ratio = totals.packed_bytes / totals.bytes if totals.bytes else 1.0
     facts += [

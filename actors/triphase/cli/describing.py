@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Final, cast
 
 from triphase_protocol import (
     ErrorRecord,
@@ -13,30 +15,26 @@ from triphase_protocol import (
     PhaseRecord,
     PhaseState,
     Progress,
+    structure,
 )
 
-from .humane import age, duration
+from .humane import age, duration, moment
 
-STATE_STYLES: dict[JobState | PhaseState, str] = {
-    JobState.SCHEDULED: "yellow",
-    JobState.GATED: "magenta",
-    JobState.QUEUED: "yellow",
-    JobState.RUNNING: "cyan",
-    JobState.STOPPING: "cyan",
-    JobState.DETACHED: "magenta",
-    JobState.COMPLETED: "green",
-    JobState.FAILED: "red",
-    JobState.CANCELLED: "magenta",
-    JobState.REJECTED: "magenta",
-    JobState.INTERRUPTED: "magenta",
-    PhaseState.PENDING: "bright_black",
-    PhaseState.RUNNING: "cyan",
-    PhaseState.COMPLETED: "green",
-    PhaseState.FAILED: "red",
-    PhaseState.CANCELLED: "magenta",
-    PhaseState.INTERRUPTED: "magenta",
+STATE_STYLES: Final[Mapping[str, str]] = {
+    "pending": "bright_black",
+    "scheduled": "yellow",
+    "gated": "magenta",
+    "queued": "yellow",
+    "running": "cyan",
+    "stopping": "cyan",
+    "detached": "magenta",
+    "completed": "green",
+    "failed": "red",
+    "cancelled": "magenta",
+    "rejected": "magenta",
+    "interrupted": "magenta",
 }
-"""The colour of each state, in every table."""
+"""The colour of each state of a job or a phase, in every table."""
 
 
 def percentage(progress: Progress | None) -> str:
@@ -108,12 +106,12 @@ def detail_of(event: Event) -> str:
     """Return what an event carries, as one text."""
     data = dict(event.data)
     attempt = data.pop("attempt", 1)
-    parts = [f"try {attempt}"] if attempt != 1 else []
-    if isinstance(error := data.pop("error", None), dict):
-        parts.append(f"{error.get('type')}: {error.get('message')}")
+    parts = [f"try {attempt}"] if attempt > 1 else []
+    if "error" in data:
+        parts.append(error_text(structure(data.pop("error"), ErrorRecord)))
     if "done" in data:
         parts.append(_progress_text(data))
-    parts += [f"{name}={_short(value)}" for name, value in data.items() if value is not None]
+    parts += [f"{name}={_short(name, value)}" for name, value in data.items()]
     return "  ".join(parts)
 
 
@@ -123,7 +121,9 @@ def _progress_text(data: dict[str, Json]) -> str:
     return text if message is None else f"{text} {message}"
 
 
-def _short(value: Json) -> str:
+def _short(name: str, value: Json) -> str:
     if isinstance(value, list):
-        return ",".join(str(item) for item in value)
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+        return ",".join(str(item) for item in cast("list[Json]", value))
+    if isinstance(value, float):
+        return moment(value) if name.endswith("_at") else f"{value:.3f}"
+    return str(value)

@@ -18,7 +18,7 @@ from triphase_protocol import Job, JobState, unstructure
 from .describing import STATE_STYLES, place_of, since, why
 from .exits import Exit, UsageError
 from .humane import counted, moment, one_line
-from .options import DEFAULT_STORE, AsJson, Labels, StorePath, labels_from, store_at
+from .options import DEFAULT_STORE, AsJson, Labels, StorePath, WholeNumber, labels_from, store_at
 from .screen import Screen
 
 
@@ -28,7 +28,7 @@ async def ls(
     type: Annotated[list[str] | None, Parameter(negative="")] = None,
     queue: Annotated[list[str] | None, Parameter(negative="")] = None,
     label: Labels = None,
-    limit: int = 20,
+    limit: WholeNumber = 20,
     all: Annotated[bool, Parameter(negative="")] = False,
     store: StorePath = DEFAULT_STORE,
     json: AsJson = False,
@@ -106,7 +106,15 @@ def _show(screen: Screen, table: Table | None, jobs: Sequence[Job]) -> None:
 
 
 def _table() -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        header_style="bold",
+        # The last column gets the room that the others leave.
+        expand=True,
+    )
     table.add_column("id", style="bold", no_wrap=True, min_width=16)
     table.add_column("type", no_wrap=True)
     table.add_column("state", no_wrap=True, min_width=9)

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        _forget_stdout()
+        _forget_streams()
         return Exit.PIPE_CLOSED
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
@@ -65,6 +65,11 @@ def _run(arguments: Sequence[str]) -> int:
         return _complain(str(exc), Exit.USAGE)
     except TriphaseError as exc:
         return _complain(_message(exc), exit_for(exc))
+    except BaseExceptionGroup as exc:
+        # A second Ctrl-C may hit any task.
+        if exc.subgroup(KeyboardInterrupt) is None:
+            raise
+        raise KeyboardInterrupt from exc
 
 
 def _complain(message: str, code: Exit) -> Exit:
@@ -111,7 +116,7 @@ async def _interruptible(command: Callable[[], Awaitable[Any]]) -> int:
     return code if signals.got is None else 128 + signals.got
 
 
-def _forget_stdout() -> None:
+def _forget_streams() -> None:
     """Let what is still buffered go nowhere, so that the interpreter's last flush is quiet."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):

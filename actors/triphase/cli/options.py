@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Annotated, Final
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 from triphase.store import SqliteStore, store_from
 
@@ -15,6 +15,16 @@ from .exits import UsageError
 DEFAULT_STORE: Final = "jobs.db"
 """The store file that commands use unless they are told another."""
 
+
+def _whole(_: type, tokens: Sequence[Token]) -> int:
+    # cyclopts itself would round 1.5.
+    try:
+        return int(tokens[0].value)
+    except ValueError:
+        raise ValueError(f"{tokens[0].value!r} is not a whole number") from None
+
+
+WholeNumber = Annotated[int, Parameter(converter=_whole)]
 StorePath = Annotated[
     str, Parameter(name="--store", env_var="TRIPHASE_STORE", help="The store file.")
 ]
@@ -38,7 +48,7 @@ def store_at(location: str) -> SqliteStore:
     """
     store = store_from(location)
     if not isinstance(store, SqliteStore):
-        raise UsageError(f"--store {location}: the command line needs a file")
+        raise UsageError(f"--store {location!r}: the command line needs a file")
     return store
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 
 import attrs
@@ -81,14 +82,15 @@ class Changes:
             await trio.sleep(LOOK_EVERY)
 
 
-def hint(job: Job, path: str) -> str | None:
-    """Return what to tell who waits for a job that nobody runs, or None if somebody may."""
-    if job.terminal or owner_of(path) is not None:
+def hint(jobs: Iterable[Job], path: str) -> str | None:
+    """Return what to tell who waits for jobs that nobody runs, or None if somebody may."""
+    waiting = [job for job in jobs if not job.terminal]
+    if not waiting or owner_of(path) is not None:
         return None
-    return (
-        f"job {job.id} is {job.state.value}, and no process has {path} open as its runtime: "
-        "it goes on when one does"
-    )
+    which = f"{len(waiting)} of the jobs have not ended"
+    if len(waiting) == 1:
+        which = f"job {waiting[0].id} is {waiting[0].state.value}"
+    return f"{which}, and no process runs the jobs of this store now"
 
 
 def owner_of(path: str) -> int | None:

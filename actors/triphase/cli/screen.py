@@ -11,10 +11,13 @@ import logging
 import os
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TextIO
 
 import attrs
 from rich.console import Console, RenderableType
+from rich.constrain import Constrain
+from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
@@ -54,10 +57,6 @@ class Screen:
         """Write one plain line of data, and let a reader have it at once."""
         self._write("\t".join(one_line(cell) for cell in cells))
 
-    def text(self, text: str) -> None:
-        """Write lines of data."""
-        self._write(text)
-
     def object(self, value: Json) -> None:
         """Write one JSON value as a line."""
         self._write(encode(value).decode("utf-8"))
@@ -73,6 +72,19 @@ class Screen:
     def _write(self, text: str) -> None:
         # At once: a stream's next line may be an hour away.
         print(text, flush=True)
+
+
+def live(console: Console, *, transient: bool = False) -> Live:
+    """Return a picture on a console that is redrawn when its owner says so."""
+    return Live(console=console, auto_refresh=False, transient=transient)
+
+
+def redraw(picture: Live, what: RenderableType) -> None:
+    """Draw a picture anew."""
+    # Not to the edge: the ^C that a terminal echoes would begin a line of its own, and what
+    # wipes the picture would miss one.
+    room = max(picture.console.width - len("^C^C"), 1)
+    picture.update(Constrain(what, room), refresh=True)
 
 
 def bar(fraction: float, width: int | None = 24) -> ProgressBar:
@@ -96,7 +108,9 @@ class _OneLine(logging.Handler):
         error = record.exc_info[1] if record.exc_info else None
         if error is not None:
             text = f"{text}: {type(error).__name__}: {error}"
-        print(f"triphase: {one_line(text)}", file=sys.stderr, flush=True)
+        # Whoever warns must not fail because nobody reads it.
+        with suppress(OSError):
+            print(f"triphase: {one_line(text)}", file=sys.stderr, flush=True)
 
 
 def prepare_streams() -> None:
@@ -107,7 +121,6 @@ def prepare_streams() -> None:
     log = logging.getLogger("triphase")
     if not log.handlers:
         log.addHandler(_OneLine(logging.WARNING))
-        log.propagate = False
 
 
 def _is_terminal(stream: TextIO) -> bool:

@@ -183,7 +183,14 @@ def _json(value: Json) -> Text:
 
 
 def _phases(phases: Sequence[PhaseRecord], now: float) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", pad_edge=False)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        header_style="bold",
+        expand=True,
+    )
     table.add_column("phases", no_wrap=True)
     table.add_column("state", no_wrap=True)
     table.add_column("try", no_wrap=True, justify="right")

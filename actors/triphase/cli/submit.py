@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,11 +20,11 @@ from triphase.store import Applied, Result, SqliteStore, Store
 from triphase.store import Submit as SubmitOperation
 from triphase.store.committer import Committer, Writer
 from triphase.submission import check_same, submission
-from triphase_protocol import Event, Job, Json, StoreLocked, Submit, decode
+from triphase_protocol import Job, Json, StoreLocked, Submit, decode
 
 from .exits import Exit, UsageError
 from .job_types import job_types
-from .options import DEFAULT_STORE, AsJson, Labels, StorePath, labels_from, store_at
+from .options import DEFAULT_STORE, AsJson, Labels, StorePath, WholeNumber, labels_from, store_at
 from .screen import Screen
 
 Jobs = Annotated[
@@ -57,7 +56,7 @@ async def submit(
     jobs: Jobs = None,
     key: str | None = None,
     delay: float | None = None,
-    priority: int = 0,
+    priority: WholeNumber = 0,
     queue: str | None = None,
     label: Labels = None,
     store: StorePath = DEFAULT_STORE,
@@ -90,7 +89,7 @@ async def submit(
         key=key, delay=delay, priority=priority, queue=queue, labels=labels_from(label)
     )
     command = _command(registry, job, options)
-    new_store = not os.path.exists(place.path)
+    new_store = not await trio.Path(place.path).exists()
     written, created = await _accepted(place, command)
     if new_store:
         screen.note(f"made a new store, {store}")
@@ -162,5 +161,5 @@ async def _write(store: Store, operation: SubmitOperation) -> Result:
             await store.close()
 
 
-def _tell_nobody(_: Sequence[Event]) -> None:
+def _tell_nobody(_: Sequence[object]) -> None:
     """Nobody listens in this process; whoever watches the file sees the commit."""

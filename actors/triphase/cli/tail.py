@@ -15,7 +15,7 @@ from triphase_protocol import Event, EventType, unstructure
 from .describing import detail_of
 from .exits import Exit, UsageError
 from .humane import clock, moment, one_line
-from .options import DEFAULT_STORE, AsJson, StorePath, store_at
+from .options import DEFAULT_STORE, AsJson, StorePath, WholeNumber, store_at
 from .reading import Changes, job_of
 from .screen import Screen
 
@@ -37,7 +37,7 @@ STYLES = {
 
 async def tail(
     *,
-    after: int | None = None,
+    after: WholeNumber | None = None,
     job: str | None = None,
     type: Annotated[list[str] | None, Parameter(negative="")] = None,
     follow: bool = True,

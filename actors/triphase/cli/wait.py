@@ -44,7 +44,7 @@ async def wait(
     async with open_reader(path) as reader:
         # All at first: an id that does not exist would never end.
         jobs = {job.id: job for job in [await job_of(reader, id) for id in ids]}
-        for text in filter(None, [hint(job, path) for job in jobs.values()]):
+        if text := hint(jobs.values(), path):
             screen.note(text)
         waiting = Waiting(screen, reader, jobs)
         return await waiting.run(trio.current_time() + seconds)

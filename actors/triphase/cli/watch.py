@@ -6,7 +6,6 @@ import time
 
 import trio
 from rich.console import Group
-from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
@@ -19,7 +18,7 @@ from .exits import exit_of
 from .humane import duration, one_line
 from .options import DEFAULT_STORE, AsJson, JobId, StorePath, store_at
 from .reading import LOOK_EVERY, Changes, current, hint, job_of
-from .screen import Screen, bar
+from .screen import Screen, bar, live, redraw
 from .tail import Log, write_event
 
 
@@ -36,7 +35,7 @@ async def watch(id: JobId, /, *, store: StorePath = DEFAULT_STORE, json: AsJson 
     screen, path = Screen(json=json), store_at(store).path
     async with open_reader(path) as reader:
         job = await job_of(reader, id)
-        if text := hint(job, path):
+        if text := hint([job], path):
             screen.note(text)
         if screen.drawn and screen.lively:
             job = await _watch_bars(screen, reader, job)
@@ -66,11 +65,11 @@ async def _watch_events(screen: Screen, reader: Reader, job: Job) -> Job:
 async def _watch_bars(screen: Screen, reader: Reader, job: Job) -> Job:
     """Draw the job's phases until it has ended."""
     changes, spinner = Changes(reader), Spinner("dots", style="cyan")
-    with Live(console=screen.console(), auto_refresh=False) as live:
+    with live(screen.console()) as picture:
         while True:
             if changes.any():
                 job = await current(reader, job.id)
-            live.update(_picture(job, spinner, time.time()), refresh=True)
+            redraw(picture, _picture(job, spinner, time.time()))
             if job.terminal:
                 return job
             await trio.sleep(LOOK_EVERY)
@@ -91,7 +90,11 @@ def _picture(job: Job, spinner: Spinner, now: float) -> Group:
     )
     grid = Table.grid(padding=(0, 1))
     for column in range(6):
-        grid.add_column(no_wrap=True, justify="right" if column in (3, 4) else "left")
+        right = column in (3, 4)
+        # A fixed place for the numbers, so that nothing jumps.
+        grid.add_column(
+            no_wrap=True, justify="right" if right else "left", min_width=6 if right else None
+        )
     for phase in job.phases:
         took = phase_seconds(phase, now)
         grid.add_row(

@@ -1,0 +1,21 @@
+"""What the tests of the actors share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture
+def journal() -> list[str]:
+    """What happened, in order."""
+    return []
+
+
+@pytest.fixture(autouse=True)
+def _quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Crashes are what these tests are about: their tracebacks are not worth the time."""
+    with caplog.at_level(logging.CRITICAL, "triphase.actor"):
+        yield
