@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
 import functools
 import importlib
 import importlib.metadata
 import inspect
 
-from docutils.nodes import Element, TextElement
+from docutils.nodes import Element, TextElement, document
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
@@ -40,7 +41,10 @@ python_use_unqualified_type_names = True
 # Every reference to a name of ours must lead somewhere. Other projects' names are left as text,
 # since the build needs no network, and so are type variables.
 nitpicky = True
-nitpick_ignore_regex = [("py:.*", r"(?!triphase\w*\.[\w.]+$).*"), ("py:.*", r".*\.[A-Z]")]
+nitpick_ignore_regex = [
+    ("py:.*", r"(?!triphase\w*\.[\w.]+$).*"),
+    ("py:.*", r".*\.[A-Z](?:_co|_contra)?"),
+]
 
 
 @functools.cache
@@ -67,6 +71,13 @@ def link_to_the_exported_name(
     return env.domains["py"].resolve_xref(env, page, app.builder, "obj", target, node, shown)
 
 
+def leave_builtins_alone(app: Sphinx, tree: document) -> None:
+    """Make text of `type` in a signature, which Sphinx takes for `Job.type` or another of ours."""
+    for node in list(tree.findall(pending_xref)):
+        if node.get("refdomain") == "py" and hasattr(builtins, node.get("reftarget", "")):
+            node.replace_self(node.children)
+
+
 def keep_the_colon(
     app: Sphinx, what: str, name: str, value: object, options: object, lines: list[str]
 ) -> None:
@@ -77,5 +88,6 @@ def keep_the_colon(
 
 def setup(app: Sphinx) -> None:
     """Register what this file adds to Sphinx."""
+    app.connect("doctree-read", leave_builtins_alone)
     app.connect("missing-reference", link_to_the_exported_name)
     app.connect("autodoc-process-docstring", keep_the_colon, priority=400)

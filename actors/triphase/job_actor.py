@@ -150,13 +150,16 @@ class JobActor(Actor[JobMessage]):
             return error_of(exc)
 
     async def _next(self, context: _Run, mailbox: Mailbox[JobMessage]) -> None:
+        envelope: Envelope[JobMessage] | None = None
         if self._flush_at == math.inf:
-            await self._receive(context, await mailbox.receive())
+            envelope = await mailbox.receive()
         else:
-            with trio.move_on_at(self._flush_at) as waiting:
+            # The deadline may pass between a message's arrival and this task's turn: what has
+            # been received is handled outside of its scope.
+            with trio.move_on_at(self._flush_at):
                 envelope = await mailbox.receive()
-                waiting.deadline = math.inf
-                await self._receive(context, envelope)
+        if envelope is not None:
+            await self._receive(context, envelope)
         if trio.current_time() >= self._flush_at:
             await self._flush()
 

@@ -85,7 +85,7 @@ async def open_runtime(
         raise DefinitionError(f"limit={limit!r}: must be a whole number from 1")
     opened = store_from(store)
     await opened.open()
-    threads = Threads(most=limit)
+    threads = Threads()
     threads.open()
     try:
         last_seq = (await opened.statistics()).last_seq

@@ -7,6 +7,7 @@ at each turn of a busy loop, which bounds that to some tens of milliseconds.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -35,12 +36,12 @@ class LetThreadsRun(trio.abc.Instrument):
 class Threads:
     """Runs plain functions in threads.
 
-    Args:
-      most: how many may run at once; more wait for their turn.
+    There is no limit here: the slots limit how many handlers run, and an abandoned thread that
+    never ends must not keep a place from one that would.
     """
 
-    def __init__(self, most: int) -> None:
-        self._limiter = trio.CapacityLimiter(most)
+    def __init__(self) -> None:
+        self._limiter = trio.CapacityLimiter(math.inf)
         self._instrument = LetThreadsRun()
 
     @property

@@ -392,6 +392,31 @@ async def test_progress_is_coalesced_and_the_last_one_is_kept(
     assert record.phases[0].progress == triphase.Progress(done=999, total=1000)
 
 
+@triphase.job()
+class Jumping:
+    @triphase.phase()
+    async def jump(self, ctx: triphase.Context) -> int:
+        await ctx.progress(1)
+        await trio.testing.wait_all_tasks_blocked()
+        await ctx.progress(2)
+        await trio.testing.wait_all_tasks_blocked()
+        clocks[0].jump(60)
+        return 1
+
+
+clocks: list[trio.testing.MockClock] = []
+
+
+async def test_a_phase_that_ends_as_its_progress_is_due_is_not_lost(
+    clock: triphase.TrioClock, mock_clock: trio.testing.MockClock
+) -> None:
+    clocks[:] = [mock_clock]
+    async with triphase.open_runtime([Jumping], store="memory:", clock=clock) as runtime:
+        job = await runtime.submit(Jumping())
+        assert isinstance(await job.wait(), triphase.Completed)
+        assert (await job.get()).phases[0].progress == triphase.Progress(done=2)
+
+
 async def test_waiting_has_its_own_timeout_and_leaves_the_job_alone(
     reopen: Reopen, gate: Gate, clock: triphase.TrioClock, autojump_clock: trio.testing.MockClock
 ) -> None:

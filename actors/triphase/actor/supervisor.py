@@ -110,7 +110,7 @@ class _Child:
     """Around the current incarnation."""
 
     up: trio.Event = attrs.field(factory=trio.Event)
-    """Set when the current incarnation has started, or has failed to."""
+    """Set when the current incarnation has started, has failed to, or is to be taken down."""
 
     ended: trio.Event = attrs.field(factory=trio.Event)
     """Set when the current incarnation has ended."""
@@ -290,6 +290,8 @@ class Supervisor:
                 if not child.removed:
                     await self._next_turn(child)
             if child.awaited:
+                # Whoever waits may be cancelled as well: that says more.
+                await trio.lowlevel.checkpoint_if_cancelled()
                 raise ActorStopped(f"{child.name} was stopped before it had started")
         finally:
             # Also on the way out of a cancelled supervisor: no ask waits for a dead actor.
@@ -364,7 +366,7 @@ class Supervisor:
         if child.removed:
             return False
         if child.taken_down:
-            return child.restart is not Restart.TEMPORARY
+            return child.awaited or child.restart is not Restart.TEMPORARY
         if child.due:
             # It ended beside the one that it was to be restarted with: that was one failure.
             return wanted(exit_, child.restart)
@@ -394,9 +396,11 @@ class Supervisor:
 
     def _restart_with(self, child: _Child) -> None:
         """Have a child restarted, and all that its strategy restarts with it."""
-        child.due = True
-        for name in affected(self._strategy, list(self._children), child.name):
-            self._children[name].due = True
+        for name in [child.name, *affected(self._strategy, list(self._children), child.name)]:
+            due = self._children[name]
+            due.due = True
+            # It may be starting, and waiting for one that has just ended: it is not waited for.
+            due.up.set()
         if not self._restarting:
             self._restarting = True
             self._open_nursery().start_soon(self._restart_due)

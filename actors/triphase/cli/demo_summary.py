@@ -199,11 +199,11 @@ def _drawn(
         grid.add_row(Text(name, style="bright_black"), Text(value, style=style))
     for name, value in places:
         grid.add_row(Text(name, style="bright_black"), Text(value, style="cyan"))
-    steps = [Padding(Text(hint, style="bold"), (0, 0, 0, 2)) for hint in hints]
+    steps = [Padding(Text(hint, style="bold"), (0, 0, 0, 2), expand=False) for hint in hints]
     return Group(
         Text(title, style="bold"),
         "",
-        Padding(grid, (0, 0, 0, 2)),
+        Padding(grid, (0, 0, 0, 2), expand=False),
         "",
         Text("Look at it:", style="bright_black"),
         *steps,

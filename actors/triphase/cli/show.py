@@ -166,14 +166,18 @@ def _drawn(job: Job, now: float) -> list[RenderableType]:
     if error is not None:
         parts += _section("last error", Text(one_line(error_text(error)), style="red"))
         if error.traceback:
-            parts.append(Padding(Text(lines(error.traceback), style="bright_black"), (0, 0, 0, 2)))
+            parts.append(_indented(Text(lines(error.traceback), style="bright_black")))
     if job.result is not None:
         parts += _section("result", _json(job.result))
     return parts
 
 
 def _section(title: str, content: RenderableType) -> list[RenderableType]:
-    return [Text(title, style="bold"), Padding(content, (0, 0, 0, 2))]
+    return [Text(title, style="bold"), _indented(content)]
+
+
+def _indented(content: RenderableType) -> Padding:
+    return Padding(content, (0, 0, 0, 2), expand=False)
 
 
 def _json(value: Json) -> Text:

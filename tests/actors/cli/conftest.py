@@ -17,7 +17,7 @@ import pytest
 from triphase.cli.job_types import job_types
 from triphase.cli.main import main
 
-SAMPLE = '''
+SAMPLE = """
 import triphase
 
 
@@ -46,7 +46,7 @@ class Ping:
 
 
 ONE, BOTH, NONE, WRONG = Ping, [Transcode, Ping], [], [int]
-'''
+"""
 
 
 @attrs.frozen

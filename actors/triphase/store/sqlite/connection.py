@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final, Literal, Protocol, TypeAlias
@@ -115,15 +116,21 @@ def check_place(path: str) -> None:
 
     Raises:
       NotAStore: if something else than a file is there.
-      StoreUnavailable: if the folder that it should be in does not exist.
+      StoreUnavailable: if it cannot be reached: its folder does not exist, or is not ours.
     """
     folder = os.path.dirname(path)
-    if os.path.isdir(path):
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        if not os.path.isdir(folder):
+            raise StoreUnavailable(f"{path}: the folder {folder} does not exist") from None
+        return
+    except OSError as exc:
+        raise StoreUnavailable(f"{path} cannot be reached: {exc.strerror}") from exc
+    if stat.S_ISDIR(mode):
         raise NotAStore(f"{path} is a directory")
-    if os.path.exists(path) and not os.path.isfile(path):
+    if not stat.S_ISREG(mode):
         raise NotAStore(f"{path} is not a regular file")
-    if not os.path.isdir(folder):
-        raise StoreUnavailable(f"{path}: the folder {folder} does not exist")
 
 
 def connect_writer(path: str, durability: Durability) -> Connection:

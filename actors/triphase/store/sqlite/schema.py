@@ -37,8 +37,8 @@ _SCHEMA_VERSION: Final = sql("schema_version")
 _SET_SCHEMA_VERSION: Final = sql("set_schema_version")
 
 
-def schema_version(connection: Connection, path: str) -> int:
-    """Return the schema version of a store; 0 if the file is empty.
+def schema_version(connection: Connection, path: str, *, newest: int = NEWEST) -> int:
+    """Return the schema version of a store, up to the newest known; 0 if the file is empty.
 
     Raises:
       NotAStore: if it is another application's.
@@ -53,9 +53,9 @@ def schema_version(connection: Connection, path: str) -> int:
     version = _stored_version(connection)
     if version is None:
         raise NotAStore(f"{path} has lost its schema version: it is no store any more")
-    if version > NEWEST:
+    if version > newest:
         raise StoreTooNew(
-            f"{path} has schema version {version}; this triphase knows up to {NEWEST}. "
+            f"{path} has schema version {version}; this triphase knows up to {newest}. "
             "It was left untouched: open it with a newer triphase"
         )
     return version
@@ -108,7 +108,7 @@ def check_readable(connection: Connection, path: str) -> None:
         )
 
 
-def migrate(connection: Connection, path: str) -> None:
+def migrate(connection: Connection, path: str, migrations: Mapping[int, str] = MIGRATIONS) -> None:
     """Apply the migrations that are missing: all of them, or none.
 
     Raises:
@@ -117,13 +117,13 @@ def migrate(connection: Connection, path: str) -> None:
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
-        version = schema_version(connection, path)
-        for number, text in MIGRATIONS.items():
+        version = schema_version(connection, path, newest=max(migrations))
+        for number, text in migrations.items():
             if number > version:
                 connection.execute(text).fetchall()
-        if version < NEWEST:
+                connection.execute(_SET_SCHEMA_VERSION, (str(number),))
+        if version == 0:
             connection.pragma("application_id", APPLICATION_ID)
-            connection.execute(_SET_SCHEMA_VERSION, (str(NEWEST),))
         connection.execute("COMMIT")
     finally:
         connection.roll_back()

@@ -71,7 +71,9 @@ class SqliteStore(Store):
         self.path = os.path.realpath(path)
         """The file, as an absolute path."""
 
-        self._durability: Durability = durability
+        self.durability: Durability = durability
+        """When a transaction is on the disk; see above."""
+
         self._pace = Pace(inline_below)
         self._turn = trio.Lock()
         # Its own, so that a write never waits for the threads of somebody's phases.
@@ -94,7 +96,7 @@ class SqliteStore(Store):
             check_existing(self.path)
             lock = OwnerLock.take(self.path)
             stack.callback(lock.release)
-            connection = connect_writer(self.path, self._durability)
+            connection = connect_writer(self.path, self.durability)
             stack.callback(connection.close)
             migrate(connection, self.path)
             corrupt = Corrupt()

@@ -1,0 +1,98 @@
+"""What this version can do to a job, found by asking the lifecycle.
+
+The tables of states say what may ever happen. Not all of it is built yet, and a page that says
+what happens must not say more. So every command is tried on every job that a command has led to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import attrs
+
+from triphase.lifecycle import decide
+from triphase_protocol import (
+    CancelPhase,
+    Cause,
+    Claim,
+    Command,
+    CompletePhase,
+    Enqueue,
+    ErrorRecord,
+    Event,
+    FailJob,
+    FailPhase,
+    IllegalTransition,
+    Interrupt,
+    Job,
+    JobState,
+    Progress,
+    ReportProgress,
+    Retry,
+    SnoozePhase,
+    Submit,
+    next_state,
+)
+
+NOW = 1000.0
+
+
+@attrs.frozen
+class Transition:
+    """An event that was decided, and the state of the job before and after it."""
+
+    before: JobState | None
+    event: Event
+    after: JobState | None
+
+
+def transitions() -> Iterator[Transition]:
+    """Yield every transition of a job of two phases; some of them more than once."""
+    seen: set[object] = set()
+    jobs: list[Job | None] = [None]
+    while jobs:
+        job = jobs.pop()
+        for command in _commands(job):
+            try:
+                decision = decide(job, command, NOW)
+            except IllegalTransition:
+                continue
+            state = None if job is None else job.state
+            for event in decision.events:
+                after = next_state(state, event.type)
+                yield Transition(state, event, after)
+                state = after
+            shape = (decision.job.state, *(phase.state for phase in decision.job.phases))
+            if shape not in seen:
+                seen.add(shape)
+                jobs.append(decision.job)
+
+
+def _commands(job: Job | None) -> Iterator[Command]:
+    if job is None:
+        for due_at in (None, NOW + 1):
+            yield Submit(
+                id="job",
+                type="Type",
+                phases=("first", "second"),
+                payload={},
+                digest="",
+                queue="default",
+                due_at=due_at,
+            )
+        return
+    run, error = job.run, ErrorRecord(type="Type", message="message")
+    progress = Progress(done=1.0, total=2.0, message="message")
+    yield Enqueue()
+    yield Claim(owner="owner")
+    yield ReportProgress(run=run, progress=progress)
+    yield CompletePhase(run=run, result=None)
+    yield FailPhase(run=run, error=error)
+    yield FailPhase(run=run, error=error, cause=Cause.TIMEOUT, retry=Retry(attempts=99))
+    yield SnoozePhase(run=run, seconds=1.0)
+    yield CancelPhase(run=run)
+    yield CancelPhase(run=run, reason="reason")
+    if job.state is JobState.RUNNING:
+        # Decided in other states too, but nobody asks for it there.
+        yield FailJob(run=run, error=error)
+    yield Interrupt(cause=Cause.LOST, reason="reason")

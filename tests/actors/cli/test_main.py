@@ -1,0 +1,91 @@
+"""The command line as a whole: what it refuses, and how it says so."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import Cli
+
+COMMANDS = ("demo", "submit", "ls", "show", "watch", "tail", "wait")
+
+
+def test_help_names_every_command(cli: Cli) -> None:
+    ran = cli("--help")
+    assert ran.code == 0
+    assert not ran.err
+    assert all(f" {command} " in ran.out for command in COMMANDS)
+    assert cli().out == ran.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_its_store_and_json(cli: Cli, command: str) -> None:
+    ran = cli(command, "--help")
+    assert ran.code == 0
+    assert "--store" in ran.out
+    assert "--json" in ran.out
+
+
+def test_the_version_is_the_distributions(cli: Cli) -> None:
+    assert cli("--version").out.startswith("0.1")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nope",),
+        ("ls", "--nope"),
+        ("ls", "--limit", "0"),
+        ("ls", "--limit", "1.5"),
+        ("ls", "--state", "nope"),
+        ("ls", "--label", "nope"),
+        ("ls", "--label", "a=1", "--label", "a=2"),
+        ("ls", "--store", "memory:"),
+        ("show",),
+        ("watch",),
+        ("wait",),
+        ("wait", "a", "--timeout", "-1"),
+        ("tail", "--after", "-1"),
+        ("tail", "--type", "nope"),
+        ("submit", "Ping"),
+        ("demo", "--package", "nope"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_on_stderr(cli: Cli, arguments: tuple[str, ...]) -> None:
+    ran = cli(*arguments)
+    assert ran.code == 2
+    assert not ran.out
+    assert ran.err.startswith("triphase: ")
+    assert ran.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [("ls",), ("show", "a"), ("watch", "a"), ("tail",), ("wait", "a")]
+)
+def test_a_store_that_is_not_there_is_unreachable(
+    cli: Cli, folder: Path, arguments: tuple[str, ...]
+) -> None:
+    (folder / "text.db").write_text("not a database, whatever its name says", "utf-8")
+    for store in ("missing.db", "text.db", str(folder)):
+        ran = cli(*arguments, "--store", store)
+        assert ran.code == 5
+        assert not ran.out
+        assert ran.err.startswith("triphase: ")
+        assert ran.err.count("\n") == 1
+    assert not (folder / "missing.db").exists()
+
+
+def test_the_store_comes_from_the_environment(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIPHASE_STORE", "elsewhere.db")
+    assert "elsewhere.db" in cli("ls").err
+
+
+def test_the_command_line_is_imported_by_nothing_else() -> None:
+    program = (
+        "import triphase, sys; print([m for m in sys.modules if m.startswith('triphase.cli')])"
+    )
+    command = [sys.executable, "-c", program]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -1,0 +1,125 @@
+"""Crashes of the simulated store: what is left at each point, and who may go on."""
+
+from __future__ import annotations
+
+import pytest
+
+from triphase.store import Disk, Operation, Query, SimulatedStore
+from triphase_protocol import StoreClosed, StoreLocked, StoreUnavailable
+
+from . import building
+from .building import applied
+
+POINTS = ["before", "apply:0", "apply:1", "commit", "after"]
+
+
+class Crash(BaseException):
+    """The process is gone."""
+
+
+class Plan:
+    """Notes the points that are reached, and crashes at one of them."""
+
+    def __init__(self, crash: str | None = None) -> None:
+        self.crash = crash
+        self.reached: list[str] = []
+
+    def __call__(self, point: str) -> None:
+        self.reached.append(point)
+        if point == self.crash:
+            raise Crash
+
+
+async def prepared(disk: Disk) -> list[Operation]:
+    """Put a job on a disk; return a group that steps it and submits another."""
+    store = SimulatedStore(disk)
+    await store.open()
+    [result] = await store.write([building.submit("a", key="k")])
+    await store.close()
+    return [building.start(applied(result).job), building.submit("b", key="l")]
+
+
+async def test_a_write_reaches_its_points_in_order() -> None:
+    disk, plan = Disk(), Plan()
+    operations = await prepared(disk)
+    store = SimulatedStore(disk, at=plan)
+    await store.open()
+    await store.write(operations)
+    assert plan.reached == POINTS
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_a_crash_loses_what_was_not_durable_and_nothing_else(point: str) -> None:
+    disk, plan = Disk(), Plan(point)
+    operations = await prepared(disk)
+    store = SimulatedStore(disk, at=plan)
+    await store.open()
+    before = await store.find(Query())
+    with pytest.raises(Crash):
+        await store.write(operations)
+    assert plan.reached == POINTS[: POINTS.index(point) + 1]
+    again = SimulatedStore(disk)
+    await again.open()
+    if point == "after":
+        assert len(await again.find(Query())) == 2
+        assert [event.seq for event in await again.events()] == [1, 2, 3, 4, 5, 6]
+        return
+    assert await again.find(Query()) == before
+    assert [event.seq for event in await again.events()] == [1, 2]
+    assert await again.slots() == {}
+    # Nothing stands in the way of doing it again.
+    results = await again.write(operations)
+    assert [applied(result).events[0].seq for result in results] == [3, 5]
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_a_crashed_handle_does_nothing_any_more(point: str) -> None:
+    disk = Disk()
+    operations = await prepared(disk)
+    store = SimulatedStore(disk, at=Plan(point))
+    await store.open()
+    with pytest.raises(Crash):
+        await store.write(operations)
+    with pytest.raises(StoreClosed):
+        await store.write(operations)
+    with pytest.raises(StoreClosed):
+        await store.get("a")
+    with pytest.raises(StoreClosed):
+        await store.open()
+
+
+async def test_a_fenced_handle_cannot_take_the_disk_from_its_successor() -> None:
+    disk = Disk()
+    first, second = SimulatedStore(disk), SimulatedStore(disk)
+    await first.open()
+    with pytest.raises(StoreLocked):
+        await second.open()
+    first.fence()
+    await second.open()
+    await first.close()
+    first.fence()
+    with pytest.raises(StoreClosed):
+        await first.write([building.submit("a")])
+    await second.write([building.submit("a")])
+    with pytest.raises(StoreLocked):
+        await SimulatedStore(disk).open()
+
+
+async def test_what_cannot_be_stored_takes_its_group_back_and_the_store_goes_on() -> None:
+    disk = Disk()
+    await prepared(disk)
+    store = SimulatedStore(disk)
+    await store.open()
+    with pytest.raises(StoreUnavailable, match="nothing was written"):
+        await store.write([building.submit("b"), building.submit("c", payload={1j})])
+    assert await store.get("b") is None
+    [result] = await store.write([building.submit("b")])
+    assert applied(result).events[0].seq == 3
+
+
+async def test_a_store_without_a_disk_has_one_of_its_own() -> None:
+    store = SimulatedStore()
+    await store.open()
+    await store.write([building.submit("a")])
+    await store.close()
+    assert repr(Disk()) == "<Disk: 0 jobs, 0 events>"
