@@ -8,8 +8,8 @@ import importlib
 import importlib.metadata
 import inspect
 
-from docutils.nodes import Element, TextElement, document
-from sphinx.addnodes import pending_xref
+from docutils.nodes import Element, Text, TextElement, document
+from sphinx.addnodes import desc, desc_returns, pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
@@ -71,11 +71,19 @@ def link_to_the_exported_name(
     return env.domains["py"].resolve_xref(env, page, app.builder, "obj", target, node, shown)
 
 
-def leave_builtins_alone(app: Sphinx, tree: document) -> None:
-    """Make text of `type` in a signature, which Sphinx takes for `Job.type` or another of ours."""
+def mend_signatures(app: Sphinx, tree: document) -> None:
+    """Mend what Sphinx makes of two things in signatures.
+
+    A builtin such as `type` would be a link to an attribute of ours, such as `Job.type`. And
+    what a decorator returns is a class of its own that nobody needs to know.
+    """
+    for node in list(tree.findall(desc)):
+        if node["objtype"] == "decorator":
+            for returns in list(node.findall(desc_returns)):
+                returns.parent.remove(returns)
     for node in list(tree.findall(pending_xref)):
         if node.get("refdomain") == "py" and hasattr(builtins, node.get("reftarget", "")):
-            node.replace_self(node.children)
+            node.replace_self(Text(node["reftarget"]))
 
 
 def keep_the_colon(
@@ -88,6 +96,6 @@ def keep_the_colon(
 
 def setup(app: Sphinx) -> None:
     """Register what this file adds to Sphinx."""
-    app.connect("doctree-read", leave_builtins_alone)
+    app.connect("doctree-read", mend_signatures)
     app.connect("missing-reference", link_to_the_exported_name)
     app.connect("autodoc-process-docstring", keep_the_colon, priority=400)

@@ -1,7 +1,7 @@
 """Writes the pages of the reference that are made from the code, and the picture of the states.
 
-    python docs/generate.py            # writes them
-    python docs/generate.py --check    # says which are not what they would be, and ends with 1
+python docs/generate.py            # writes them
+python docs/generate.py --check    # says which are not what they would be, and ends with 1
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ import ast
 import enum
 import importlib
 import inspect
+import itertools
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from reachable import transitions
 from state_picture import picture
+
 from triphase.cli.exits import exit_for
 from triphase_protocol import (
     PHASE_TRANSITIONS,
@@ -132,7 +134,7 @@ def _member_words(kind: type[enum.Enum]) -> Mapping[str, str]:
         if isinstance(node, ast.ClassDef) and node.name == kind.__name__
     ]
     words: dict[str, str] = {}
-    for member, text in zip(body, body[1:], strict=False):
+    for member, text in itertools.pairwise(body):
         if isinstance(member, ast.Assign) and isinstance(text, ast.Expr):
             assert isinstance(member.targets[0], ast.Name)
             words[member.targets[0].id] = ast.literal_eval(text.value)
@@ -146,11 +148,14 @@ def _row(*cells: str) -> str:
 # The errors
 
 GROUPS: Mapping[str, Callable[[type[TriphaseError], str], bool]] = {
-    "What was declared or passed": lambda kind, module: kind.code
-    in {"definition", "unknown_job_type", "unknown_queue", "unknown_phase"}
-    or kind.code.startswith("invalid"),
-    "The job": lambda kind, module: kind.code
-    in {"not_found", "ambiguous_id", "key_conflict", "illegal_transition", "stale", "timed_out"},
+    "What was declared or passed": lambda kind, module: (
+        kind.code in {"definition", "unknown_job_type", "unknown_queue", "unknown_phase"}
+        or kind.code.startswith("invalid")
+    ),
+    "The job": lambda kind, module: (
+        kind.code
+        in {"not_found", "ambiguous_id", "key_conflict", "illegal_transition", "stale", "timed_out"}
+    ),
     "The store": lambda kind, module: kind.code.startswith(("store", "not_a_store", "corrupt")),
     "The runtime": lambda kind, module: module == "triphase",
     "Actors": lambda kind, module: module == "triphase.actor",

@@ -277,10 +277,10 @@ def _make_converter() -> MsgspecJsonConverter:
     for kind in (bool, int, float, str):
         converter.register_structure_hook(kind, functools.partial(_strict, kind))
     converter.register_structure_hook(bytes, _bytes)
-    converter.register_structure_hook_func(_is_enum, _member)
+    converter.register_structure_hook(enum.Enum, _member)
     _guard(converter)
     # msgspec knows how these are written.
-    converter.register_unstructure_hook_func(_is_enum, msgspec.to_builtins)
+    converter.register_unstructure_hook(enum.Enum, msgspec.to_builtins)
     converter.register_unstructure_hook_func(_is_date, msgspec.to_builtins)
     converter.register_unstructure_hook_func(lambda shape: shape is Any, _plain)
     return converter

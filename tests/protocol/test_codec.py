@@ -215,8 +215,8 @@ def test_what_is_no_object_is_refused_as_such(value: Any) -> None:
 
 
 def test_unknown_fields_are_named_all_of_them() -> None:
-    value: dict[Any, Any] = {"width": 1, "depth": 2, "colour": 3, 4: 5}
-    assert problems(value, Frame) == ["$: unknown field 'colour', 'depth', 4"]
+    value = {"width": 1, "depth": 2, "colour": 3}
+    assert problems(value, Frame) == ["$: unknown field 'colour', 'depth'"]
 
 
 def test_a_long_list_of_problems_is_cut() -> None:

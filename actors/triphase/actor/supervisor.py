@@ -358,7 +358,7 @@ class Supervisor:
         cancelled = trio.current_effective_deadline() == -math.inf
         if self._closing or cancelled or not self._stays(child, error):
             child.removed = True
-        elif self._strategy is not Strategy.ONE_FOR_ONE:
+        elif self._strategy is not Strategy.ONE_FOR_ONE and not child.taken_down:
             self._restart_with(child)
 
     def _stays(self, child: _Child, error: Exception | None) -> bool:
@@ -366,6 +366,7 @@ class Supervisor:
         if child.removed:
             return False
         if child.taken_down:
+            # Whoever waits for its start has not been told that it was up.
             return child.awaited or child.restart is not Restart.TEMPORARY
         if child.due:
             # It ended beside the one that it was to be restarted with: that was one failure.
@@ -391,8 +392,9 @@ class Supervisor:
         else:
             await trio.lowlevel.checkpoint()
             child.next_incarnation()
-        child.restarts += 1
-        self._restarts += 1
+        if not child.removed:
+            child.restarts += 1
+            self._restarts += 1
 
     def _restart_with(self, child: _Child) -> None:
         """Have a child restarted, and all that its strategy restarts with it."""

@@ -12,6 +12,7 @@ import hashlib
 import os
 import platform
 import sysconfig
+import threading
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -28,6 +29,13 @@ FAILS_ONCE = "json"
 """The package whose `compress` fails on its first try, to show a retry."""
 
 NOT_PACKAGES = frozenset({"test", "site-packages", "__pycache__"})
+
+ONE_PARSER = threading.Lock()
+"""CPython's parser counts its depth for all threads together, until 3.13 (gh-106905).
+
+Two threads that parse at once may get a SystemError for a fine file. It holds the
+interpreter's lock anyway, so that to wait for one another costs nothing.
+"""
 
 PIECE = 64 * 1024
 """Bytes that are compressed between two reports of progress."""
@@ -124,7 +132,8 @@ class Tally:
         self._modules += 1
         self._lines += source.count(b"\n")
         try:
-            tree = ast.parse(source, path)
+            with ONE_PARSER:
+                tree = ast.parse(source, path)
         except (SyntaxError, ValueError, RecursionError):
             # lib2to3 and its like come with files that are meant to be wrong.
             self._unparsable.append(path)

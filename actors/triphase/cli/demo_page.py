@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from .demo_results import Collected, Compressed, Parsed
+from .demo_results import Collected, Compressed, Longest, Parsed
 from .demo_rows import Row, Totals
 from .humane import counted, duration, size
 
@@ -23,7 +23,7 @@ h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .3rem; letter-spacing: -.0
 p { color: var(--dim); margin: 0 0 1.5rem; }
 a { color: var(--accent); text-decoration: none; } a:hover { text-decoration: underline; }
 code { font: .92em ui-monospace, monospace; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .75rem;
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(7.5rem, 1fr)); gap: .75rem;
   margin: 0 0 1.5rem; }
 .tile { background: var(--card); border: 1px solid var(--line); border-radius: .6rem;
   padding: .7rem .9rem; }
@@ -78,6 +78,7 @@ def index_page(rows: Sequence[Row], totals: Totals, python: str) -> str:
         f"{counted(totals.packages, 'package')}, each measured by one durable job of four phases: "
         f'<span class="key">{key}</span>',
         f"""{_tiles(totals)}
+<p>{_remark(totals.longest, totals.unparsable)}</p>
 <div class="table"><table>
 <thead><tr><th data-sort="t">package</th>{_heads()}<th class="left">seconds per phase</th>
 <th data-sort="n">total</th><th data-sort="n">tries</th></tr></thead>
@@ -91,14 +92,6 @@ def package_page(
     name: str, folder: str, collected: Collected, parsed: Parsed, compressed: Compressed
 ) -> str:
     """Return the page of one package."""
-    longest = "none"
-    if parsed.longest is not None:
-        place = f"{parsed.longest.file}:{parsed.longest.line}"
-        longest = f"<code>{_text(parsed.longest.name)}</code> in <code>{_text(place)}</code>"
-        longest += f", {counted(parsed.longest.lines, 'line')}"
-    remark = f"Longest function: {longest}."
-    if parsed.unparsable:
-        remark += f" Not parsable: {_text(', '.join(parsed.unparsable))}."
     files = "".join(
         f'<tr><td class="wrap">{_text(file.path)}</td>{_cell(file.bytes, size(file.bytes))}'
         f'<td class="left"><code>{file.sha256[:16]}…</code></td></tr>\n'
@@ -111,19 +104,32 @@ def package_page(
             (f"{parsed.classes:,}", "classes"),
             (f"{parsed.functions:,}", "functions"),
             (size(compressed.source_bytes), "source"),
-            (f"{compressed.ratio:.0%}", "left when compressed"),
+            (f"{compressed.ratio:.0%}", "compressed to"),
         ]
     )
     return _page(
         name,
         f'<code>{_text(folder)}</code> · <a href="index.html">all packages</a>',
         f"""{tiles}
-<p>{remark}</p>
+<p>{_remark(parsed.longest, parsed.unparsable)}</p>
 <div class="table"><table>
 <thead><tr><th>file</th><th>size</th><th class="left">sha256</th></tr></thead>
 <tbody>
 {files}</tbody></table></div>""",
     )
+
+
+def _remark(longest: Longest | None, unparsable: Sequence[str]) -> str:
+    remark = "No functions."
+    if longest is not None:
+        place = f"{longest.file}:{longest.line}"
+        remark = (
+            f"Longest function: <code>{_text(longest.name)}</code> in "
+            f"<code>{_text(place)}</code>, {counted(longest.lines, 'line')}."
+        )
+    if unparsable:
+        remark += f" No Python of this version: {_text(', '.join(unparsable))}."
+    return remark
 
 
 def _heads() -> str:
@@ -170,11 +176,8 @@ def _tiles(totals: Totals) -> str:
         (f"{totals.classes:,}", "classes"),
         (f"{totals.functions:,}", "functions"),
         (size(totals.bytes), "source"),
-        (f"{ratio:.0%}", "left when compressed"),
+        (f"{ratio:.0%}", "compressed to"),
     ]
-    if totals.longest is not None:
-        name, longest = _text(totals.longest.name), totals.longest
-        tiles.append((f"{longest.lines:,}", f"lines of the longest function, <code>{name}</code>"))
     return _tile_row(tiles)
 
 

@@ -261,10 +261,10 @@ async def test_a_stopped_that_hangs_is_abandoned_after_its_grace(
         async def stopped(self) -> None:
             await trio.sleep_forever()
 
-    caplog.set_level(logging.WARNING, "triphase.actor")
     begin = trio.current_time()
-    async with open_supervisor(name="root") as supervisor:
-        await supervisor.start(Stuck, name="stuck")
+    with caplog.at_level(logging.WARNING, "triphase.actor"):
+        async with open_supervisor(name="root") as supervisor:
+            await supervisor.start(Stuck, name="stuck")
     assert trio.current_time() - begin == STOP_GRACE
     assert "root: stuck had not cleaned up after 5 seconds" in caplog.text
 

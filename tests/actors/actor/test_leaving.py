@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from triphase.actor import ActorCrashed, ActorRef, ActorStopped, SupervisorFailed, open_supervisor
 
@@ -36,7 +36,7 @@ IN_TURN = ["c stopping", "c stopped", "b stopping", "b stopped", "a stopping", "
 
 
 async def test_children_are_stopped_one_after_the_other_last_started_first(
-    journal: list[str], autojump_clock: trio.testing.MockClock
+    journal: list[str], autojump_clock: MockClock
 ) -> None:
     async with open_supervisor() as supervisor:
         for name in "abc":
@@ -45,7 +45,7 @@ async def test_children_are_stopped_one_after_the_other_last_started_first(
 
 
 async def test_children_that_are_alike_are_stopped_all_at_once(
-    journal: list[str], autojump_clock: trio.testing.MockClock
+    journal: list[str], autojump_clock: MockClock
 ) -> None:
     async with open_supervisor(ordered=False) as supervisor:
         for name in "abc":
@@ -55,7 +55,7 @@ async def test_children_that_are_alike_are_stopped_all_at_once(
 
 
 async def test_a_cancel_from_outside_stops_them_in_the_same_order(
-    journal: list[str], autojump_clock: trio.testing.MockClock
+    journal: list[str], autojump_clock: MockClock
 ) -> None:
     with trio.move_on_after(5) as scope:
         async with open_supervisor() as supervisor:
@@ -83,7 +83,7 @@ async def test_a_child_may_ask_an_earlier_one_until_it_has_ended_itself(
 
 
 async def test_a_failed_supervisor_stops_them_in_the_same_order(
-    journal: list[str], autojump_clock: trio.testing.MockClock
+    journal: list[str], autojump_clock: MockClock
 ) -> None:
     async def block() -> None:
         async with open_supervisor(intensity=0) as supervisor:
@@ -183,7 +183,7 @@ async def test_a_crash_beside_a_cancel_of_the_host_is_noted_and_the_cancel_goes_
 
 
 async def test_whoever_was_to_be_restarted_is_not_started_again_while_closing(
-    journal: list[str], autojump_clock: trio.testing.MockClock
+    journal: list[str], autojump_clock: MockClock
 ) -> None:
     async with open_supervisor(strategy="one_for_all") as supervisor:
         for name in "abc":
@@ -287,7 +287,7 @@ async def test_an_exception_group_of_an_inner_nursery_leaves_it_as_it_is() -> No
 
 
 async def test_an_exception_of_the_block_wins_over_a_cancel_of_the_host(
-    autojump_clock: trio.testing.MockClock, journal: list[str]
+    autojump_clock: MockClock, journal: list[str]
 ) -> None:
     async def block(scope: trio.CancelScope) -> None:
         async with open_supervisor() as supervisor:
@@ -453,7 +453,7 @@ def test_an_interrupt_while_closing_still_stops_all(journal: list[str]) -> None:
             await supervisor.start(lambda: Probe("c", journal, at_stop=interrupt), name="c")
 
     with pytest.raises(BaseExceptionGroup) as exc:
-        trio.run(main)
+        trio.run(main, clock=MockClock(autojump_threshold=0))
     assert exc.group_contains(KeyboardInterrupt)
     assert {"a stopped", "b stopped", "c stopped"} < set(journal)
 

@@ -288,6 +288,22 @@ async def test_a_start_that_is_cancelled_in_a_round_does_not_hold_it_up(
         assert [child.name for child in supervisor.statistics().children] == ["a", "b"]
 
 
+@pytest.mark.parametrize("strategy", GROUPS)
+async def test_a_child_that_is_started_while_others_are_taken_down_is_not_drawn_in(
+    strategy: Strategy, journal: list[str], autojump_clock: trio.testing.MockClock
+) -> None:
+    async with open_supervisor(strategy=strategy) as supervisor:
+        refs = await start(supervisor, "a", journal)
+        await supervisor.start(slow_probe("b", journal), name="b")
+        await refs["a"].send(Crash(Boom()))
+        await trio.sleep(0.5)
+        assert journal[-1] == "b stopping"
+        await supervisor.start(probe("c", journal), name="c")
+        await trio.sleep(5)
+        assert journal.count("c started") == 1
+        assert journal.count("b started") == 2
+
+
 async def test_a_child_that_is_started_during_a_round_is_not_drawn_into_it(
     journal: list[str], autojump_clock: trio.testing.MockClock
 ) -> None:

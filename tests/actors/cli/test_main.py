@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +31,7 @@ def test_every_command_has_help_with_its_store_and_json(cli: Cli, command: str) 
 
 
 def test_the_version_is_the_distributions(cli: Cli) -> None:
-    assert cli("--version").out.startswith("0.1")
+    assert cli("--version").out.strip() == importlib.metadata.version("triphase")
 
 
 @pytest.mark.parametrize(

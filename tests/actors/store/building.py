@@ -89,10 +89,10 @@ def claim(job: Job, limits: Limits = PLENTY, *, owner: str = "me") -> Claim:
     return Claim(step=start(job, owner=owner), limits=limits)
 
 
-def progress(job: Job, done: float = 1.0) -> Step:
+def progress(job: Job, done: float = 1.0, **fields: Any) -> Step:
     """Report how far the running phase has come."""
     index = _current(job)
-    made = _step(job, [(E.PHASE_PROGRESS, index)])
+    made = _step(job, [(E.PHASE_PROGRESS, index)], **fields)
     return _with_phase(made, index, progress=Progress(done=done, total=10.0, message="on it"))
 
 
@@ -105,6 +105,18 @@ def complete(job: Job, result: Json = None) -> Step:
     fields: dict[str, Any] = {"owner": None, "finished_at": AT + 9} if last else {}
     made = _with_phase(_step(job, happened, **fields), index, result=result, finished_at=AT + 8)
     return attrs.evolve(made, job=attrs.evolve(made.job, result=result)) if last else made
+
+
+def complete_too_late(job: Job, result: Json) -> Step:
+    """Complete the running phase of a job that is cancelled all the same."""
+    index = _current(job)
+    made = _step(job, [(E.PHASE_COMPLETED, index), E.JOB_CANCELLED], owner=None)
+    return _with_phase(made, index, result=result)
+
+
+def postpone(job: Job, due_at: float, **fields: Any) -> Step:
+    """Schedule a scheduled job for another time."""
+    return _step(job, [E.JOB_SCHEDULED], due_at=due_at, **fields)
 
 
 def fail(job: Job, message: str = "no") -> Step:

@@ -1,153 +1,29 @@
-"""What every store must do, whatever it is made of: first over random lives of jobs."""
+"""What every store must do, whatever it is made of: guards, limits, durability, cancels."""
 
 from __future__ import annotations
 
-import itertools
-from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import attrs
 import pytest
 import trio
 import trio.testing
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from triphase.store import Claim, Limits, Operation, Query, Store, Why
+from triphase.store import Limits, Operation, Query, Store, Why
 from triphase_protocol import (
-    Event,
+    ErrorRecord,
     Job,
     JobState,
     StoreClosed,
     StoreLocked,
-    fold,
-    states_where,
+    StoreUnavailable,
 )
 
 from . import building
 from .building import applied, rejected
-from .homes import HOMES, Home, fresh
-from .walks import Action, Walk, plain, snapshot, walks
-
-SOME = settings(deadline=None, max_examples=20)
-
-KINDS = list(HOMES)
-OTHERS = [kind for kind in KINDS if kind != "simulated"]
-
-
-def log_of(events: Sequence[Event], job: str) -> list[Event]:
-    return [event for event in events if event.job == job]
-
-
-def check_rows_equal_logs(jobs: Sequence[Job], events: Sequence[Event]) -> None:
-    """Every row is the fold of its events, and the events are in order."""
-    for before, after in itertools.pairwise(events):
-        assert before.seq < after.seq
-    assert {event.job for event in events} == {job.id for job in jobs}
-    for job in jobs:
-        summary = fold(log_of(events, job.id))
-        assert (summary.state, summary.run, summary.version) == (job.state, job.run, job.version)
-        assert summary.phases == {phase.name: phase.state for phase in job.phases}
-
-
-async def walked(store: Store, batches: Sequence[Sequence[Action]]) -> list[Operation]:
-    """Take a walk in a store, and return the operations."""
-    walk, taken = Walk(), list[Operation]()
-    for actions in batches:
-        operations = walk.batch(actions)
-        walk.heard(await store.write(operations))
-        taken += operations
-    return taken
-
-
-@pytest.mark.parametrize("kind", OTHERS)
-@SOME
-@given(batches=walks)
-async def test_a_store_answers_as_the_simulated_one_does(
-    kind: str, batches: list[list[Action]]
-) -> None:
-    walk = Walk()
-    async with fresh("simulated") as model, fresh(kind) as store:
-        for actions in batches:
-            operations = walk.batch(actions)
-            expected, results = await model.write(operations), await store.write(operations)
-            assert plain(results) == plain(expected)
-            walk.heard(results)
-        assert await snapshot(store) == await snapshot(model)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@SOME
-@given(batches=walks, sizes=st.lists(st.integers(1, 7), min_size=1))
-async def test_how_operations_are_grouped_does_not_show(
-    kind: str, batches: list[list[Action]], sizes: list[int]
-) -> None:
-    async with fresh(kind) as store, fresh(kind) as regrouped:
-        rest = await walked(store, batches)
-        for size in itertools.cycle(sizes):
-            if not rest:
-                break
-            await regrouped.write(rest[:size])
-            rest = rest[size:]
-        assert await snapshot(store) == await snapshot(regrouped)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@SOME
-@given(batches=walks, places=st.sets(st.integers(0, 30)))
-async def test_a_rejected_operation_harms_nobody(
-    kind: str, batches: list[list[Action]], places: set[int]
-) -> None:
-    refused = building.start(building.submit("nobody").job)
-    async with fresh(kind) as store, fresh(kind) as other:
-        operations = await walked(store, batches)
-        results = plain(await store.write([]))
-        for place, operation in enumerate(operations):
-            group = [operation, refused] if place in places else [operation]
-            results += plain(await other.write(group))
-        assert results.count((Why.GONE, None)) >= len(places & set(range(len(operations))))
-        assert await snapshot(store) == await snapshot(other)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@SOME
-@given(batches=walks)
-async def test_at_every_moment_a_row_is_the_fold_of_its_events(
-    kind: str, batches: list[list[Action]]
-) -> None:
-    walk, told = Walk(), list[Event]()
-    async with fresh(kind) as store:
-        for actions in batches:
-            results = await store.write(walk.batch(actions))
-            walk.heard(results)
-            told += [e for result in results for e in getattr(result, "events", ())]
-            seen = await snapshot(store)
-            check_rows_equal_logs(seen.jobs, seen.events)
-            assert seen.events == told
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@SOME
-@given(batches=walks)
-async def test_the_limits_are_never_exceeded(kind: str, batches: list[list[Action]]) -> None:
-    holding = states_where(holds_slot=True)
-    limits = Limits(total=3, queue=2)
-    walk = Walk()
-    async with fresh(kind) as store:
-        for actions in batches:
-            operations = [
-                attrs.evolve(operation, limits=limits)
-                if isinstance(operation, Claim)
-                else operation
-                for operation in walk.batch(actions)
-            ]
-            walk.heard(await store.write(operations))
-            jobs = await store.find(Query(states=holding))
-            slots = await store.slots()
-            assert Counter(job.queue for job in jobs) == slots
-            assert sum(slots.values()) <= 3
-            assert all(count <= 2 for count in slots.values())
-
+from .homes import Home
+from .walks import snapshot
 
 # Guards
 
@@ -262,6 +138,18 @@ async def test_a_slot_is_free_in_the_group_that_frees_it(store: Store) -> None:
     assert await store.slots() == {"default": 1}
 
 
+async def test_a_slot_is_taken_in_the_group_that_takes_it(store: Store) -> None:
+    two = Limits(total=2, queue=2)
+    a, b, c = [await first(store, building.submit(id)) for id in "abc"]
+    begun, elsewhere = building.submit("d"), building.submit("e", queue="mail")
+    begun = attrs.evolve(begun, job=building.start(begun.job).job)
+    group: list[Operation] = [building.claim(a, two), elsewhere, begun, building.claim(b, two)]
+    results = await store.write(group)
+    assert rejected(results[3]).why is Why.FULL
+    results = await store.write([building.cancel(applied(results[2]).job), building.start(b)])
+    assert rejected((await store.write([building.claim(c, two)]))[0]).why is Why.FULL
+
+
 @pytest.mark.parametrize("hold", [building.progress, building.stop, building.detach])
 async def test_a_job_holds_its_slot_until_it_has_ended(store: Store, hold: building.StepOf) -> None:
     one = Limits(total=1, queue=1)
@@ -299,6 +187,57 @@ async def test_a_job_has_no_result_before_it_has_completed(store: Store) -> None
     read = await store.get("a")
     assert read is not None
     assert (read.result, read.phases[0].result) == (None, "x")
+    await first(store, building.complete_too_late(read, "y"))
+    read = await store.get("a")
+    assert read is not None
+    assert (read.state, read.result) == (JobState.CANCELLED, None)
+    assert [phase.result for phase in read.phases] == ["x", "y"]
+
+
+CHANGES: Sequence[dict[str, Any]] = (
+    {"owner": "you", "reason": "why", "started_at": 5.5, "queued_at": 4.5, "finished_at": 6.5},
+    {"error": ErrorRecord(type="E", message="m")},
+    {"owner": None, "reason": None, "started_at": None, "queued_at": None, "finished_at": None},
+    {"queue": "mail", "priority": 7},
+    {"position": 99},
+    {"error": None, "due_at": 3.25},
+)
+
+
+async def test_a_step_replaces_all_that_a_step_may_change(store: Store) -> None:
+    job = await first(store, building.claim(await first(store, building.submit("a"))))
+    for number, fields in enumerate(CHANGES):
+        job = await first(store, building.progress(job, number, **fields))
+        assert await store.get("a") == job
+        assert {name: getattr(job, name) for name in fields} == fields
+    assert await store.slots() == {"mail": 1}
+
+
+async def test_a_scheduled_job_can_be_postponed(store: Store) -> None:
+    job = await first(store, building.scheduled("a"))
+    job = await first(store, building.postpone(job, building.AT + 50, queue="mail", priority=7))
+    assert await store.next_due() == building.AT + 50
+    assert await store.due(building.AT + 49, 5) == []
+    assert await store.due(building.AT + 50, 5) == [job]
+
+
+async def test_what_cannot_be_stored_takes_its_group_back_and_the_store_goes_on(
+    store: Store,
+) -> None:
+    one = Limits(total=1, queue=1)
+    job = await first(store, building.submit("a"))
+    group: list[Operation] = [
+        building.claim(job, one),
+        building.submit("b"),
+        building.submit("c", payload={1j}),
+    ]
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="nothing was written"):
+            await store.write(group)
+        assert await store.find(Query()) == [job]
+        assert len(await store.events()) == 2
+    results = await store.write(group[:2])
+    assert [applied(result).events[0].seq for result in results] == [3, 5]
 
 
 async def test_a_job_gets_its_position_when_it_is_queued(store: Store) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from triphase.store import Disk, Operation, Query, SimulatedStore
-from triphase_protocol import StoreClosed, StoreLocked, StoreUnavailable
+from triphase_protocol import StoreClosed, StoreLocked
 
 from . import building
 from .building import applied
@@ -103,18 +103,6 @@ async def test_a_fenced_handle_cannot_take_the_disk_from_its_successor() -> None
     await second.write([building.submit("a")])
     with pytest.raises(StoreLocked):
         await SimulatedStore(disk).open()
-
-
-async def test_what_cannot_be_stored_takes_its_group_back_and_the_store_goes_on() -> None:
-    disk = Disk()
-    await prepared(disk)
-    store = SimulatedStore(disk)
-    await store.open()
-    with pytest.raises(StoreUnavailable, match="nothing was written"):
-        await store.write([building.submit("b"), building.submit("c", payload={1j})])
-    assert await store.get("b") is None
-    [result] = await store.write([building.submit("b")])
-    assert applied(result).events[0].seq == 3
 
 
 async def test_a_store_without_a_disk_has_one_of_its_own() -> None:

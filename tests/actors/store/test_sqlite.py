@@ -14,6 +14,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+import trio
 
 from triphase.store import Operation, Query, SqliteStore, Step, Submit, Why
 from triphase.store.sqlite import reader as reading
@@ -221,6 +222,30 @@ async def test_a_step_may_add_a_phase(store: SqliteStore) -> None:
     job = await first(store, step)
     assert len(job.phases) == 2
     assert await store.get("a") == job
+
+
+async def test_a_read_sees_one_moment_while_a_thread_writes(path: Path) -> None:
+    store = SqliteStore(path, inline_below=0)
+    await store.open()
+    job = await first(store, building.start(await first(store, building.submit("a"))))
+    job, reads = await first(store, building.progress(job, 0)), 0
+    began = job.version
+    async with trio.open_nursery() as nursery:
+
+        async def write(job: Job) -> None:
+            for number in range(1, 200):
+                job = await first(store, building.progress(job, number))
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(write, job)
+        while True:
+            read = await store.get("a")
+            assert read is not None
+            assert read.phases[0].progress is not None
+            assert read.phases[0].progress.done == read.version - began
+            reads += 1
+    assert reads > 100
+    await store.close()
 
 
 # The SQL

@@ -1,0 +1,138 @@
+"""What every store must do, whatever it is made of: over random lives of a few jobs."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from triphase.store import Claim, Limits, Operation, Query, Store, Why
+from triphase_protocol import Event, Job, fold, states_where
+
+from . import building
+from .homes import HOMES, fresh
+from .walks import Action, Walk, plain, snapshot, walks
+
+SOME = settings(deadline=None, max_examples=20)
+
+KINDS = list(HOMES)
+OTHERS = [kind for kind in KINDS if kind != "simulated"]
+
+
+def log_of(events: Sequence[Event], job: str) -> list[Event]:
+    return [event for event in events if event.job == job]
+
+
+def check_rows_equal_logs(jobs: Sequence[Job], events: Sequence[Event]) -> None:
+    """Every row is the fold of its events, and the events are in order."""
+    for before, after in itertools.pairwise(events):
+        assert before.seq < after.seq
+    assert {event.job for event in events} == {job.id for job in jobs}
+    for job in jobs:
+        summary = fold(log_of(events, job.id))
+        assert (summary.state, summary.run, summary.version) == (job.state, job.run, job.version)
+        assert summary.phases == {phase.name: phase.state for phase in job.phases}
+
+
+async def walked(store: Store, batches: Sequence[Sequence[Action]]) -> list[Operation]:
+    """Take a walk in a store, and return the operations."""
+    walk, taken = Walk(), list[Operation]()
+    for actions in batches:
+        operations = walk.batch(actions)
+        walk.heard(await store.write(operations))
+        taken += operations
+    return taken
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+@SOME
+@given(batches=walks)
+async def test_a_store_answers_as_the_simulated_one_does(
+    kind: str, batches: list[list[Action]]
+) -> None:
+    walk = Walk()
+    async with fresh("simulated") as model, fresh(kind) as store:
+        for actions in batches:
+            operations = walk.batch(actions)
+            expected, results = await model.write(operations), await store.write(operations)
+            assert plain(results) == plain(expected)
+            walk.heard(results)
+        assert await snapshot(store) == await snapshot(model)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@SOME
+@given(batches=walks, sizes=st.lists(st.integers(1, 7), min_size=1))
+async def test_how_operations_are_grouped_does_not_show(
+    kind: str, batches: list[list[Action]], sizes: list[int]
+) -> None:
+    async with fresh(kind) as store, fresh(kind) as regrouped:
+        rest = await walked(store, batches)
+        for size in itertools.cycle(sizes):
+            if not rest:
+                break
+            await regrouped.write(rest[:size])
+            rest = rest[size:]
+        assert await snapshot(store) == await snapshot(regrouped)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@SOME
+@given(batches=walks, places=st.sets(st.integers(0, 30)))
+async def test_a_rejected_operation_harms_nobody(
+    kind: str, batches: list[list[Action]], places: set[int]
+) -> None:
+    refused = building.start(building.submit("nobody").job)
+    async with fresh(kind) as store, fresh(kind) as other:
+        operations = await walked(store, batches)
+        results = plain(await store.write([]))
+        for place, operation in enumerate(operations):
+            group = [operation, refused] if place in places else [operation]
+            results += plain(await other.write(group))
+        assert results.count((Why.GONE, None)) >= len(places & set(range(len(operations))))
+        assert await snapshot(store) == await snapshot(other)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@SOME
+@given(batches=walks)
+async def test_at_every_moment_a_row_is_the_fold_of_its_events(
+    kind: str, batches: list[list[Action]]
+) -> None:
+    walk, told = Walk(), list[Event]()
+    async with fresh(kind) as store:
+        for actions in batches:
+            results = await store.write(walk.batch(actions))
+            walk.heard(results)
+            told += [e for result in results for e in getattr(result, "events", ())]
+            seen = await snapshot(store)
+            check_rows_equal_logs(seen.jobs, seen.events)
+            assert seen.events == told
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@SOME
+@given(batches=walks)
+async def test_the_limits_are_never_exceeded(kind: str, batches: list[list[Action]]) -> None:
+    holding = states_where(holds_slot=True)
+    limits = Limits(total=3, queue=2)
+    walk = Walk()
+    async with fresh(kind) as store:
+        for actions in batches:
+            operations = [
+                attrs.evolve(operation, limits=limits)
+                if isinstance(operation, Claim)
+                else operation
+                for operation in walk.batch(actions)
+            ]
+            walk.heard(await store.write(operations))
+            jobs = await store.find(Query(states=holding))
+            slots = await store.slots()
+            assert Counter(job.queue for job in jobs) == slots
+            assert sum(slots.values()) <= 3
+            assert all(count <= 2 for count in slots.values())
