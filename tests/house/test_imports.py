@@ -85,7 +85,7 @@ RULES = (
     ),
     Rule(
         within=("triphase",),
-        outside=("triphase.cli", "triphase.gateway"),
+        outside=("triphase.cli", "triphase.gateway", "triphase.__main__"),
         banned=("triphase.cli", "triphase.gateway"),
         why="the fronts stand on the runtime, and nothing stands on them",
     ),

@@ -15,7 +15,7 @@ import trio
 
 from triphase_protocol import TriphaseError
 
-from . import demo, listing, show, submit, tail, wait, watch
+from . import bench, demo, listing, show, submit, tail, wait, watch
 from .exits import Exit, exit_for
 from .humane import one_line
 from .screen import prepare_streams
@@ -34,6 +34,7 @@ app.command(show.show)
 app.command(watch.watch)
 app.command(tail.tail)
 app.command(wait.wait)
+app.command(bench.bench)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

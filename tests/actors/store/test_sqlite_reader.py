@@ -15,7 +15,7 @@ from triphase_protocol import NotAStore, StoreClosed, StoreError, StoreTooNew, S
 
 from . import building
 from .building import AT, applied
-from .sqlite_files import beside, content, put, run_sql
+from .sqlite_files import beside, content, other_process, public_folder, put, run_sql, unprivileged
 
 
 @pytest.fixture
@@ -81,6 +81,48 @@ async def test_a_reader_reads_a_store_that_nobody_owns(path: Path, store: Sqlite
     async with open_reader(path) as reader:
         assert await reader.get("a") is not None
     assert content(path) == before
+
+
+async def test_a_reader_reads_a_store_where_it_may_not_write() -> None:
+    with public_folder(0o755) as folder:
+        store = SqliteStore(folder / "a ?%23&.db")
+        await store.open()
+        await store.write([building.submit("a")])
+        await store.close()
+        with unprivileged():
+            async with open_reader(store.path) as reader:
+                assert await reader.get("a") is not None
+        assert beside(Path(store.path)) == {"a ?%23&.db", "a ?%23&.db-lock"}
+
+
+CRASH = """
+import sys, trio
+from tests.actors.store import building
+from triphase.store import SqliteStore
+
+async def main():
+    store = SqliteStore(sys.argv[1])
+    await store.open()
+    await store.write([building.submit("a"), building.submit("b")])
+    print("written", flush=True)
+    sys.stdin.read()
+
+trio.run(main)
+"""
+
+
+@pytest.mark.slow
+async def test_a_reader_reads_what_a_crashed_owner_has_left(path: Path) -> None:
+    with other_process(CRASH, path):
+        pass
+    before = content(path)
+    async with open_reader(path) as reader:
+        assert [job.id for job in await reader.find(Query())] == ["b", "a"]
+    assert content(path) == before
+    store = SqliteStore(path)
+    await store.open()
+    assert len(await store.events()) == 4
+    await store.close()
 
 
 async def test_a_reader_that_was_closed_reads_no_more(path: Path, store: SqliteStore) -> None:

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final, Literal, Protocol, TypeAlias
+from urllib.parse import quote
 
 import apsw
 
@@ -53,7 +54,9 @@ class Connection:
 
     def __init__(self, path: str, *, writable: bool, create: bool = False) -> None:
         flags = apsw.SQLITE_OPEN_READWRITE if writable else apsw.SQLITE_OPEN_READONLY
-        self._apsw = apsw.Connection(path, flags=flags | apsw.SQLITE_OPEN_CREATE * create)
+        flags |= apsw.SQLITE_OPEN_URI | apsw.SQLITE_OPEN_CREATE * create
+        still = not writable and _is_still(path)
+        self._apsw = apsw.Connection(f"file:{quote(path)}?immutable={still:d}", flags=flags)
         self._apsw.set_busy_timeout(BUSY_MS)
         cursor: Any = self._apsw.cursor()
         self.execute: Execute = cursor.execute
@@ -98,6 +101,11 @@ class Connection:
     def never_checkpoint(self) -> None:
         """Leave it to another connection to move the log into the file."""
         self._apsw.wal_autocheckpoint(0)
+
+
+def _is_still(path: str) -> bool:
+    """True if nobody has the file open, and who reads it cannot make a log beside it."""
+    return not os.path.exists(f"{path}-wal") and not os.access(os.path.dirname(path), os.W_OK)
 
 
 @contextmanager

@@ -233,9 +233,9 @@ class Reader:
 async def open_reader(path: str | os.PathLike[str]) -> AsyncGenerator[Reader]:
     """Open a store to read it, whether a process owns it at the moment or not.
 
-    Nothing is locked and nothing is written. What the owner writes meanwhile is seen by the
-    next read; `Reader.data_version` says if there was something. Reads are done on the trio
-    thread. A checkpoint on the way in.
+    Nothing is locked, and the file is not written; an empty log may be left beside it. What
+    the owner writes meanwhile is seen by the next read; `Reader.data_version` says if there
+    was something. Reads are done on the trio thread. A checkpoint on the way in.
 
     Raises:
       NotAStore: if there is no store there.
