@@ -279,6 +279,12 @@ def _make_converter() -> MsgspecJsonConverter:
     converter.register_structure_hook(bytes, _bytes)
     converter.register_structure_hook(enum.Enum, _member)
     _guard(converter)
+
+    def by_fields(shape: Any) -> Callable[[Any], Any]:
+        return converter.gen_unstructure_attrs_fromdict(shape)
+
+    # The converter's own factory, before cattrs 26.2, does not end for a class that holds itself.
+    converter.register_unstructure_hook_factory(attrs.has, by_fields)
     # msgspec knows how these are written.
     converter.register_unstructure_hook(enum.Enum, msgspec.to_builtins)
     converter.register_unstructure_hook_func(_is_date, msgspec.to_builtins)

@@ -112,7 +112,11 @@ class Store(abc.ABC):
 
     @abc.abstractmethod
     async def find(self, query: Query) -> list[Job]:
-        """Return the jobs that a query asks for. Corrupt rows are skipped and counted."""
+        """Return the jobs that a query asks for. Corrupt rows are skipped and counted.
+
+        Raises:
+          JobNotFound: if there is no job of the id that the page is to come after.
+        """
 
     @abc.abstractmethod
     async def events(

@@ -40,7 +40,11 @@ class Step:
     """
 
     job: Job
-    """The record after the events."""
+    """The record after the events.
+
+    `type`, `key`, `digest`, `payload`, `labels` and `submitted_at` stay as they were submitted,
+    and are not written.
+    """
 
     run: int
     """The run that the row must be at."""
@@ -115,6 +119,7 @@ class Rejected:
 
     why: Why
     current: Job | None = None
+    """The job as it is; None if its row is corrupt, or the reason is about no job."""
 
 
 Result: TypeAlias = Applied | Rejected

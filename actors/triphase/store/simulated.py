@@ -70,6 +70,8 @@ class _Logged:
     """An event as it lies on the disk."""
 
     event: Event
+    """The event; its data may be the caller's."""
+
     data: bytes
 
     def record(self) -> Event:
@@ -309,7 +311,13 @@ class _Transaction:
         last = next(reversed(disk._rows.values()), None)
         row = _Row(
             n=1 if last is None else last.n + 1,
-            job=_bare(job, tuple(map(_bare_phase, job.phases)), job.labels),
+            job=attrs.evolve(
+                job,
+                payload=None,
+                result=None,
+                phases=tuple(map(_bare_phase, job.phases)),
+                labels=dict(job.labels),
+            ),
             payload=encode(job.payload),
             results=tuple(map(_result, job.phases)),
         )
@@ -334,20 +342,23 @@ class _Transaction:
             # One past the last adds a phase.
             phases[index : index + 1] = [_bare_phase(job.phases[index])]
             results[index : index + 1] = [_result(job.phases[index])]
-        kept = attrs.evolve(
+        bare = attrs.evolve(
             job,
+            payload=None,
+            result=None,
+            phases=tuple(phases),
+            labels=row.job.labels,
             type=row.job.type,
             key=row.job.key,
             digest=row.job.digest,
             submitted_at=row.job.submitted_at,
         )
-        bare = _bare(kept, tuple(phases), row.job.labels)
         return self._commit(job, attrs.evolve(row, job=bare, results=tuple(results)), step.events)
 
     def _commit(self, job: Job, row: _Row, events: Sequence[Event]) -> Result:
         seq = self._disk.last_seq
         stamped = tuple(attrs.evolve(e, seq=seq + i) for i, e in enumerate(events, 1))
-        logged = [_Logged(attrs.evolve(e, data={}), encode(dict(e.data))) for e in stamped]
+        logged = [_Logged(e, encode(dict(e.data))) for e in stamped]
         self._before.append((job.id, self._disk._put(job.id, row)))
         self._disk._log += logged
         return Applied(job, stamped)
@@ -358,10 +369,6 @@ class _Transaction:
                 if event.type is EventType.JOB_QUEUED:
                     return attrs.evolve(job, position=seq)
         return job
-
-
-def _bare(job: Job, phases: tuple[PhaseRecord, ...], labels: Mapping[str, str]) -> Job:
-    return attrs.evolve(job, payload=None, result=None, phases=phases, labels=dict(labels))
 
 
 def _bare_phase(phase: PhaseRecord) -> PhaseRecord:

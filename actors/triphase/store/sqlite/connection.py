@@ -105,7 +105,9 @@ class Connection:
 
 def _is_still(path: str) -> bool:
     """True if nobody has the file open, and who reads it cannot make a log beside it."""
-    return not os.path.exists(f"{path}-wal") and not os.access(os.path.dirname(path), os.W_OK)
+    effective = os.access in os.supports_effective_ids
+    writable = os.access(os.path.dirname(path), os.W_OK, effective_ids=effective)
+    return not writable and not os.path.exists(f"{path}-wal")
 
 
 @contextmanager
