@@ -12,9 +12,7 @@ from typing import TypeAlias
 
 import attrs
 
-from triphase_protocol import Job
-
-from .definition import Queue
+from triphase_protocol import Job, Queue
 
 
 @attrs.frozen

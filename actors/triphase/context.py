@@ -116,6 +116,8 @@ def _checked(done: float, total: float | None, message: str | None) -> Progress:
             raise InvalidValue(f"progress: {name}={value!r} is not a finite number")
     if total is not None and total < 0:
         raise InvalidValue(f"progress: total={total!r} is negative")
+    if message is not None and not message.isascii():
+        message = message.encode("utf-8", "backslashreplace").decode("utf-8")
     return Progress(
         done=float(done), total=None if total is None else float(total), message=message
     )

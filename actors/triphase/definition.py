@@ -50,25 +50,6 @@ R_co = TypeVar("R_co", covariant=True)
 _MARK = "__triphase_definition__"
 
 
-@attrs.frozen
-class Queue:
-    """A queue: a limit that its jobs share.
-
-    Raises:
-      DefinitionError: if the limit is not a whole number of at least 1.
-    """
-
-    limit: int = 10
-    """How many of its jobs may hold a slot at once."""
-
-    paused: bool = False
-    """Start none of its jobs until it is resumed."""
-
-    def __attrs_post_init__(self) -> None:
-        if not isinstance(self.limit, int) or isinstance(self.limit, bool) or self.limit < 1:
-            raise DefinitionError(f"Queue(limit={self.limit!r}): must be a whole number from 1")
-
-
 class Phase(Generic[R_co]):
     """A phase of a job type, as `@phase` declares it.
 

@@ -135,9 +135,10 @@ def command_for(
         case Returned(Snooze() as fate) | Raised(Snooze() as fate):
             return SnoozePhase(run=run, seconds=fate.seconds, progress=progress)
         case Returned(Cancel() as fate) | Raised(Cancel() as fate):
-            return CancelPhase(run=run, reason=fate.reason, progress=progress)
+            reason = None if fate.reason is None else printable(fate.reason)
+            return CancelPhase(run=run, reason=reason, progress=progress)
         case Returned(Fail() as fate) | Raised(Fail() as fate):
-            error = ErrorRecord(type="Fail", message=fate.reason)
+            error = ErrorRecord(type="Fail", message=printable(fate.reason))
             return FailPhase(run=run, error=error, progress=progress)
         case Returned(value):
             return _completed(value, phase, run, progress)
@@ -178,11 +179,11 @@ def error_of(exc: Exception | SystemExit) -> ErrorRecord:
     lines = "".join(traceback.format_exception(exc))
     return ErrorRecord(
         type=type(exc).__name__,
-        message=_printable(message),
-        traceback=_printable(lines[-TRACEBACK_MOST:]),
+        message=printable(message),
+        traceback=printable(lines[-TRACEBACK_MOST:]),
     )
 
 
-def _printable(text: str) -> str:
-    """Return text that is valid UTF-8, whatever an exception put into its message."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+def printable(text: str) -> str:
+    """Return text that a store can hold: valid UTF-8, whatever an exception put into it."""
+    return str(text).encode("utf-8", "backslashreplace").decode("utf-8")

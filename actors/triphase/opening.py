@@ -20,11 +20,10 @@ from os import PathLike
 
 import trio
 
-from triphase_protocol import DefinitionError
+from triphase_protocol import DefinitionError, Queue
 
 from .actor import ActorRef, ActorStopped, Strategy, Supervisor, SupervisorFailed, open_supervisor
 from .clock import Clock, SystemClock
-from .definition import Queue
 from .directory import Directory, JobSupervisor
 from .entropy import Entropy
 from .errors import RuntimeCrashed

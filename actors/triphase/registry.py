@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from triphase_protocol import DefinitionError, UnknownJobType, UnknownQueue
+from triphase_protocol import DefinitionError, Queue, UnknownJobType, UnknownQueue
 
-from .definition import Definition, Queue, definition_of
+from .definition import Definition, definition_of
 
 
 class Registry:

@@ -9,6 +9,7 @@ import attrs
 import trio
 
 from triphase_protocol import (
+    CorruptRecord,
     EventType,
     InvalidValue,
     Job,
@@ -33,8 +34,7 @@ from .registry import Registry
 from .scheduler import SchedulerStatistics, Tally
 from .store.backend import PAGE_MOST, Query, Store
 from .store.committer import CommitterStatistics, Counts, Writer
-from .store.operations import Applied
-from .store.operations import Submit as SubmitOperation
+from .store.operations import Applied, Submit as SubmitOperation
 from .submission import check_same, submission
 from .threads import Threads
 from .waiters import Waiters
@@ -160,7 +160,8 @@ class Runtime:
             raise RuntimeClosed("the runtime is closed; nothing was submitted") from exc
         if isinstance(result, Applied):
             return JobHandle(result.job.id, self)
-        assert result.current is not None, "a store says which job has the key"
+        if result.current is None:
+            raise CorruptRecord(f"the job that has the key {key!r} cannot be read back")
         check_same(result.current, command)
         return JobHandle(result.current.id, self)
 

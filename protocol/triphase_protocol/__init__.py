@@ -61,7 +61,7 @@ from .jobs import (
     TimedOut,
     outcome_of,
 )
-from .policies import NO_RETRY, Retry
+from .policies import NO_RETRY, Queue, Retry
 from .schema import json_schema, payload_schema
 from .states import (
     JOB_EVENTS,
@@ -122,6 +122,7 @@ __all__ = [
     "PhaseRecord",
     "PhaseState",
     "Progress",
+    "Queue",
     "Rejected",
     "ReportProgress",
     "Retry",

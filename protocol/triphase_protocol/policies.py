@@ -74,3 +74,22 @@ def _is_finite(value: object) -> bool:
 
 NO_RETRY = Retry(attempts=1)
 """The policy of a phase that declares none: one try."""
+
+
+@attrs.frozen
+class Queue:
+    """A queue: a limit that its jobs share.
+
+    Raises:
+      DefinitionError: if the limit is not a whole number of at least 1.
+    """
+
+    limit: int = 10
+    """How many of its jobs may hold a slot at once."""
+
+    paused: bool = False
+    """Start none of its jobs until it is resumed."""
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.limit, int) or isinstance(self.limit, bool) or self.limit < 1:
+            raise DefinitionError(f"Queue(limit={self.limit!r}): must be a whole number from 1")

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import triphase
-from triphase.store import Disk, SimulatedStore, Store
+from triphase.store import Disk, SimulatedStore
 
-Reopen = Callable[[], Store]
-"""Makes a new handle on one and the same database."""
+from .sample_jobs import Gate, Reopen, gates
 
 
 @pytest.fixture(params=["simulated", "sqlite"])
@@ -29,3 +27,10 @@ def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
 def clock() -> triphase.TrioClock:
     """Wall-clock time that follows trio's, so that `autojump_clock` makes both virtual."""
     return triphase.TrioClock()
+
+
+@pytest.fixture
+def gate() -> Gate:
+    """The gate that `Held` jobs wait at."""
+    gates[:] = [Gate()]
+    return gates[0]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from triphase.admission import QueueFull, QueuePaused, QueueUnknown, StoreFull, admit, room
-from triphase.definition import Queue
-from triphase_protocol import Job, JobState
+from triphase_protocol import Job, JobState, Queue
 
 
 def queued(id: str, *, queue: str = "q", priority: int = 0, position: int = 1) -> Job:

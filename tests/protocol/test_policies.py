@@ -6,8 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from hypothesis import assume, given, strategies as st
 
 from triphase_protocol import NO_RETRY, DefinitionError, Retry
 

@@ -5,9 +5,7 @@ Figures of one machine and one moment say little; what is compared is measured i
 
 from __future__ import annotations
 
-from .jobs import JobsFigure as JobsFigure
-from .jobs import measure_jobs as measure_jobs
-from .messages import MessagesFigure as MessagesFigure
-from .messages import measure_messages as measure_messages
+from .jobs import JobsFigure as JobsFigure, measure_jobs as measure_jobs
+from .messages import MessagesFigure as MessagesFigure, measure_messages as measure_messages
 
 __all__ = ["JobsFigure", "MessagesFigure", "measure_jobs", "measure_messages"]

@@ -9,9 +9,10 @@ import attrs
 import trio
 
 from triphase.context import Context
-from triphase.definition import Queue, job, phase
+from triphase.definition import job, phase
 from triphase.opening import open_runtime
 from triphase.runtime import Runtime
+from triphase_protocol import Queue
 
 
 @job(queue="bench")

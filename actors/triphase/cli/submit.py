@@ -16,8 +16,7 @@ from triphase.clock import SystemClock
 from triphase.entropy import Entropy
 from triphase.lifecycle import decide
 from triphase.registry import Registry
-from triphase.store import Applied, Result, SqliteStore, Store
-from triphase.store import Submit as SubmitOperation
+from triphase.store import Applied, Result, SqliteStore, Store, Submit as SubmitOperation
 from triphase.store.committer import Committer, Writer
 from triphase.submission import check_same, submission
 from triphase_protocol import Job, Json, StoreLocked, Submit, decode

@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-from .backend import Query as Query
-from .backend import Store as Store
-from .backend import StoreStatistics as StoreStatistics
-from .location import store_from as store_from
+from .backend import Query, Store, StoreStatistics
+from .location import store_from
 from .operations import (
-    Applied as Applied,
+    Applied,
+    Claim,
+    Limits,
+    Operation,
+    Rejected,
+    Result,
+    Step,
+    Submit,
+    Why,
 )
-from .operations import (
-    Claim as Claim,
-)
-from .operations import (
-    Limits as Limits,
-)
-from .operations import (
-    Operation as Operation,
-)
-from .operations import (
-    Rejected as Rejected,
-)
-from .operations import (
-    Result as Result,
-)
-from .operations import (
-    Step as Step,
-)
-from .operations import (
-    Submit as Submit,
-)
-from .operations import (
-    Why as Why,
-)
-from .simulated import Disk as Disk
-from .simulated import SimulatedStore as SimulatedStore
-from .sqlite import SqliteStore as SqliteStore
+from .simulated import Disk, SimulatedStore
+from .sqlite import SqliteStore
 
 __all__ = [
     "Applied",

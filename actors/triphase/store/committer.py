@@ -96,9 +96,12 @@ class Committer(Actor[Commit]):
         try:
             results = await self.store.write(operations) if operations else []
         except StoreError as exc:
-            # Nothing was written: each writer hears so, and may try again.
-            for envelope in group:
-                envelope.fail(type(exc)(*exc.args))
+            # Nothing was written. It may be the fault of one writer, which must not harm others.
+            if len(group) == 1:
+                group[0].fail(exc)
+            else:
+                for envelope in group:
+                    await self._write([envelope])
             return
         if operations:
             self.counts.add(len(operations))

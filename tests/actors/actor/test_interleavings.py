@@ -12,8 +12,7 @@ from collections.abc import Awaitable, Callable
 
 import attrs
 import trio
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from trio.testing import MockClock
 
 from triphase.actor import (

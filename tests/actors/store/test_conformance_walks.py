@@ -8,8 +8,7 @@ from collections.abc import Sequence
 
 import attrs
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from triphase.store import Claim, Limits, Operation, Query, Store, Why
 from triphase_protocol import Event, Job, fold, states_where

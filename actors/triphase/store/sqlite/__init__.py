@@ -9,8 +9,7 @@ to write.
 from __future__ import annotations
 
 from .connection import Durability as Durability
-from .reader import Reader as Reader
-from .reader import open_reader as open_reader
+from .reader import Reader as Reader, open_reader as open_reader
 from .store import SqliteStore as SqliteStore
 
 __all__ = ["Durability", "Reader", "SqliteStore", "open_reader"]

@@ -1,0 +1,159 @@
+"""Opening and leaving: what becomes of what runs, and of who waits."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+import trio.testing
+
+import triphase
+from triphase.store import Disk, SimulatedStore
+
+from .sample_jobs import Gate, Held, Reopen, Transcode
+
+
+async def test_an_exception_of_the_body_leaves_it_as_it_is(reopen: Reopen, gate: Gate) -> None:
+    async def body() -> None:
+        async with triphase.open_runtime([Held], store=reopen()) as runtime:
+            await runtime.submit(Held("a"))
+            await trio.testing.wait_all_tasks_blocked()
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        await body()
+    assert gate.inside == 0
+
+
+async def test_leaving_waits_for_what_runs_but_starts_nothing_more(
+    reopen: Reopen, gate: Gate, clock: triphase.TrioClock, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def open_later() -> None:
+        await trio.sleep(5)
+        gate.opened.set()
+
+    queues = {"held": triphase.Queue(1)}
+    async with (
+        trio.open_nursery() as nursery,
+        triphase.open_runtime([Held], store=reopen(), queues=queues, clock=clock) as runtime,
+    ):
+        first, second = await runtime.submit(Held("1")), await runtime.submit(Held("2"))
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(open_later)
+    store = reopen()
+    await store.open()
+    one, two = await store.get(first.id), await store.get(second.id)
+    await store.close()
+    assert one is not None
+    assert two is not None
+    assert (one.state.value, two.state.value) == ("completed", "queued")
+
+
+async def test_what_still_runs_after_the_drain_is_put_back_and_resumed_at_the_next_open(
+    reopen: Reopen, gate: Gate, clock: triphase.TrioClock, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with triphase.open_runtime(
+        [Held], store=reopen(), clock=clock, drain_timeout=7
+    ) as runtime:
+        job = await runtime.submit(Held("a"))
+        await trio.testing.wait_all_tasks_blocked()
+    assert gate.inside == 0
+    gate.opened.set()
+    async with triphase.open_runtime([Held], store=reopen(), clock=clock) as runtime:
+        assert runtime.statistics().reconciler.recovered == 0
+        assert await runtime.wait(job.id) == triphase.Completed(job=job.id, run=2, result="a")
+        record = await runtime.get(job.id)
+    assert record.phases[0].spent == {"shutdown": 1}
+
+
+async def test_a_cancel_from_outside_puts_back_what_runs(reopen: Reopen, gate: Gate) -> None:
+    with trio.CancelScope() as scope:
+        async with triphase.open_runtime([Held], store=reopen()) as runtime:
+            await runtime.submit(Held("a"))
+            await trio.testing.wait_all_tasks_blocked()
+            scope.cancel()
+            await trio.sleep_forever()
+    assert scope.cancelled_caught
+    assert gate.inside == 0
+    store = reopen()
+    await store.open()
+    [record] = await store.find(triphase.store.Query())
+    await store.close()
+    assert record.state is triphase.JobState.QUEUED
+    assert record.phases[0].spent == {"shutdown": 1}
+
+
+async def test_a_closed_runtime_refuses_and_its_readers_end(reopen: Reopen, gate: Gate) -> None:
+    seen: list[str] = []
+
+    async def follow(runtime: triphase.Runtime) -> None:
+        seen.extend([event.type.value async for event in runtime.events(after=0)])
+
+    async def wait(runtime: triphase.Runtime, id: str) -> None:
+        with pytest.raises(triphase.RuntimeClosed):
+            await runtime.wait(id)
+
+    async with (
+        trio.open_nursery() as nursery,
+        triphase.open_runtime([Held], store=reopen(), drain_timeout=0) as runtime,
+    ):
+        job = await runtime.submit(Held("a"), delay=100)
+        nursery.start_soon(follow, runtime)
+        nursery.start_soon(wait, runtime, job.id)
+        await trio.testing.wait_all_tasks_blocked()
+    assert seen == ["job.submitted", "job.scheduled"]
+    for call in (runtime.get(job.id), runtime.submit(Held("b")), runtime.wait(job.id)):
+        with pytest.raises(triphase.RuntimeClosed):
+            await call
+    assert "closed" in repr(runtime)
+    assert runtime.statistics().active == 0
+
+
+async def test_two_runtimes_live_side_by_side(gate: Gate) -> None:
+    gate.opened.set()
+    async with (
+        triphase.open_runtime([Held], store="memory:") as one,
+        triphase.open_runtime([Held], store="memory:") as other,
+    ):
+        first = await one.submit(Held("1"))
+        second = await other.submit(Held("2"))
+        await first.wait()
+        await second.wait()
+        with pytest.raises(triphase.JobNotFound):
+            await one.get(second.id)
+
+
+async def test_it_can_be_started_in_a_nursery(gate: Gate) -> None:
+    gate.opened.set()
+    async with trio.open_nursery() as nursery:
+
+        async def serve(
+            task_status: trio.TaskStatus[triphase.Runtime] = trio.TASK_STATUS_IGNORED,
+        ) -> None:
+            await triphase.serve_runtime([Held], store="memory:", task_status=task_status)
+
+        runtime: triphase.Runtime = await nursery.start(serve)
+        job = await runtime.submit(Held("a"))
+        assert isinstance(await job.wait(), triphase.Completed)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_dead_owners_runs_are_resumed_from_the_interrupted_phase(gate: Gate) -> None:
+    disk = Disk()
+    first = SimulatedStore(disk)
+    with trio.CancelScope() as scope:
+        async with triphase.open_runtime([Held, Transcode], store=first) as runtime:
+            await runtime.submit(Held("a"))
+            await trio.testing.wait_all_tasks_blocked()
+            # As a killed process: nothing of what follows reaches the disk.
+            first.fence()
+            scope.cancel()
+            await trio.lowlevel.checkpoint()
+    gate.opened.set()
+    async with triphase.open_runtime([Held, Transcode], store=SimulatedStore(disk)) as runtime:
+        assert runtime.statistics().reconciler.recovered == 1
+        [record] = (await runtime.find()).jobs
+        outcome = await runtime.wait(record.id)
+        assert outcome == triphase.Completed(job=record.id, run=2, result="a")
+        record = await runtime.get(record.id)
+    assert record.phases[0].spent == {"lost": 1}
+    assert record.phases[0].attempt == 2
