@@ -131,6 +131,5 @@ __all__ = [
     "job",
     "open_runtime",
     "phase",
-    "runtime",
     "serve_runtime",
 ]

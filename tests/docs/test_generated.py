@@ -39,7 +39,7 @@ def page() -> str:
 @pytest.fixture
 def decided(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[dict[str, Any]]]:
     """The data of every event that the lifecycle decides, by type."""
-    monkeypatch.syspath_prepend(str(DOCS))
+    monkeypatch.setattr(sys, "path", [str(DOCS), *sys.path])
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for transition in importlib.import_module("reachable").transitions():
         found[transition.event.type.value].append(dict(transition.event.data))

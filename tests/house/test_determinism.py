@@ -32,6 +32,7 @@ SEAMS = {
     "entropy.py": "the system's randomness, for which a simulation puts its seed",
     "threads.py": "the seam that starts threads",
     "store/sqlite/": "the store's seam: a thread when the disk is slow, and the file's lock",
+    "bench/": "a benchmark measures the machine's own time",
     "cli/": "the command line stands outside of simulations",
 }
 """Files and folders of `actors/triphase/` that may use what is hidden, each with the reason."""

@@ -11,7 +11,7 @@ import pytest
 
 PACKAGES = ("triphase", "triphase.actor", "triphase.store", "triphase_protocol")
 
-ALIASES = {"Command", "Outcome"}
+ALIASES = {"Command", "Operation", "Outcome", "Result"}
 CONSTANTS = {
     "DEPTH_MAX",
     "JOB_EVENTS",

@@ -7,17 +7,13 @@ for this (`data_version`), and reads only when it has changed.
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import os
 from collections.abc import Iterable
-from contextlib import suppress
 
 import attrs
 import trio
 
 from triphase.store.backend import Query
-from triphase.store.sqlite import Reader
+from triphase.store.sqlite import Reader, owner_of
 from triphase_protocol import AmbiguousId, Job, JobNotFound
 
 LOOK_EVERY = 0.1
@@ -91,35 +87,3 @@ def hint(jobs: Iterable[Job], path: str) -> str | None:
     if len(waiting) == 1:
         which = f"job {waiting[0].id} is {waiting[0].state.value}"
     return f"{which}, and no process runs the jobs of this store now"
-
-
-def owner_of(path: str) -> int | None:
-    """Return the process that owns a store file, or None if nobody does."""
-    try:
-        descriptor = os.open(f"{path}-lock", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        pid = int(os.pread(descriptor, 32, 0) or b"0")
-        # A lock that is taken to see whether it can be would turn away an owner who comes at
-        # that moment: so only when the owner that the file names could still be alive.
-        if not _alive(pid):
-            return None
-        with suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return None
-        return pid
-    except (OSError, ValueError):
-        return None
-    finally:
-        os.close(descriptor)
-
-
-def _alive(pid: int) -> bool:
-    if pid <= 0:
-        return False
-    try:
-        os.kill(pid, 0)
-    except OSError as exc:
-        return exc.errno == errno.EPERM
-    return True

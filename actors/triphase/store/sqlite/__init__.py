@@ -9,7 +9,8 @@ to write.
 from __future__ import annotations
 
 from .connection import Durability as Durability
+from .lock import owner_of as owner_of
 from .reader import Reader as Reader, open_reader as open_reader
 from .store import SqliteStore as SqliteStore
 
-__all__ = ["Durability", "Reader", "SqliteStore", "open_reader"]
+__all__ = ["Durability", "Reader", "SqliteStore", "open_reader", "owner_of"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+from contextlib import suppress
 
 from triphase_protocol import StoreLocked, StoreUnavailable
 
@@ -58,3 +60,35 @@ def _lock(descriptor: int, store: str) -> None:
         raise StoreUnavailable(f"{store}: cannot lock its lock file: {exc}") from exc
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+
+
+def owner_of(path: str) -> int | None:
+    """Return the process that owns a store file, or None if nobody does."""
+    try:
+        descriptor = os.open(f"{path}-lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        pid = int(os.pread(descriptor, 32, 0) or b"0")
+        # A lock that is taken to see whether it can be would turn away an owner who comes at
+        # that moment: so only when the owner that the file names could still be alive.
+        if not _alive(pid):
+            return None
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return None
+        return pid
+    except (OSError, ValueError):
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _alive(pid: int) -> bool:
+    if pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except OSError as exc:
+        return exc.errno == errno.EPERM
+    return True
