@@ -63,20 +63,24 @@ from .definition import Phase, job, phase
 from .entropy import Entropy
 from .errors import RuntimeClosed, RuntimeCrashed
 from .fates import Cancel, Fail, Snooze
-from .feed import EventStream
+from .feed import EventStream, FeedStatistics
 from .opening import open_runtime, serve_runtime
+from .reconciler import ReconcilerStatistics
 from .runtime import (
     JobHandle,
     Page,
     Runtime,
     RuntimeStatistics,
 )
+from .scheduler import SchedulerStatistics
+from .store.committer import CommitterStatistics
 
 __all__ = [
     "AmbiguousId",
     "Cancel",
     "Cancelled",
     "Clock",
+    "CommitterStatistics",
     "Completed",
     "Context",
     "CorruptRecord",
@@ -88,6 +92,7 @@ __all__ = [
     "EventType",
     "Fail",
     "Failed",
+    "FeedStatistics",
     "IllegalTransition",
     "Interrupted",
     "InvalidPayload",
@@ -107,12 +112,14 @@ __all__ = [
     "PhaseState",
     "Progress",
     "Queue",
+    "ReconcilerStatistics",
     "Rejected",
     "Retry",
     "Runtime",
     "RuntimeClosed",
     "RuntimeCrashed",
     "RuntimeStatistics",
+    "SchedulerStatistics",
     "Snooze",
     "StaleWrite",
     "StoreClosed",

@@ -101,15 +101,36 @@ class _PhaseDecorator(Protocol):
     def __call__(self, handler: Callable[[Any, Context], R | Fate], /) -> Phase[R]: ...
 
 
+@overload
+def phase(handler: Callable[[Any, Context], Coroutine[Any, Any, R | Fate]], /) -> Phase[R]: ...
+
+
+@overload
+def phase(handler: Callable[[Any, Context], R | Fate], /) -> Phase[R]: ...
+
+
+@overload
 def phase(
     *, name: str | None = None, timeout: float | None = None, retry: Retry = NO_RETRY
-) -> _PhaseDecorator:
+) -> _PhaseDecorator: ...
+
+
+def phase(
+    handler: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    timeout: float | None = None,
+    retry: Retry = NO_RETRY,
+) -> Any:
     """Make a method a phase of its job type. Phases run in the order they are written.
 
     The method takes a `Context` and returns the phase's result, or a `Snooze`, `Cancel` or
-    `Fail`. An `async def` runs as a trio task, a plain `def` in a thread.
+    `Fail`. An `async def` runs as a trio task, a plain `def` in a thread. A thread cannot be
+    stopped: when its time has passed it is abandoned, and may still run beside its next try.
 
     Args:
+      handler: the method, when used as `@phase` without arguments.
       name: the phase's name; the method's name if it is not given.
       timeout: seconds that one try may take; None is no limit.
       retry: what happens after a try that raised or timed out; by default, nothing.
@@ -118,23 +139,31 @@ def phase(
       DefinitionError: if the method cannot be a phase, or there is one of that name already.
     """
 
-    def decorate(handler: Callable[..., Any], /) -> Phase[Any]:
+    def decorate(handler: Callable[..., Any], /, depth: int = 1) -> Phase[Any]:
         chosen = name if name is not None else getattr(handler, "__name__", "")
         # The class body so far: a second method of the same name would silently replace the first.
-        frame = inspect.currentframe()
-        taken = frame.f_back.f_locals if frame is not None and frame.f_back is not None else {}
+        taken = _locals_above(depth)
         for other in [*taken.values(), taken.get(getattr(handler, "__name__", ""))]:
             if isinstance(other, Phase) and other.name == chosen:
                 raise DefinitionError(
                     f"there are two phases named {chosen!r}: give one another name"
                 )
         _check_handler(handler, chosen)
-        _check_seconds(f"phase {chosen!r}: timeout", timeout)
+        if timeout is not None:
+            check_seconds(f"phase {chosen!r}: timeout", timeout)
         if not isinstance(retry, Retry):
             raise DefinitionError(f"phase {chosen!r}: retry={retry!r} is not a triphase.Retry")
         return Phase(handler, chosen, timeout, retry)
 
-    return decorate
+    return decorate if handler is None else decorate(handler, depth=2)
+
+
+def _locals_above(depth: int) -> dict[str, Any]:
+    """Return the local names of the function or class body that called the caller."""
+    frame = inspect.currentframe()
+    for _ in range(depth + 1):
+        frame = None if frame is None else frame.f_back
+    return {} if frame is None else dict(frame.f_locals)
 
 
 def _check_handler(handler: Callable[..., Any], name: str) -> None:
@@ -150,9 +179,21 @@ def _check_handler(handler: Callable[..., Any], name: str) -> None:
         ) from None
 
 
-def _check_seconds(what: str, seconds: float | None) -> None:
-    if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
-        raise DefinitionError(f"{what}={seconds!r}: must be a finite number of seconds above 0")
+def check_seconds(what: str, seconds: object, *, least: float | None = None) -> None:
+    """Check a number of seconds that a user gave: above 0, or at least *least*.
+
+    Raises:
+      DefinitionError: if it is not one.
+    """
+    if (
+        isinstance(seconds, int | float)
+        and not isinstance(seconds, bool)
+        and math.isfinite(seconds)
+        and (seconds > 0 or seconds == least)
+    ):
+        return
+    bound = "above 0" if least is None else f"of at least {least:g}"
+    raise DefinitionError(f"{what}={seconds!r}: must be a finite number of seconds {bound}")
 
 
 @attrs.frozen(eq=False)
@@ -274,7 +315,8 @@ def job(
         chosen = name if name is not None else cls.__name__
         if not chosen or not isinstance(queue, str) or not queue:
             raise DefinitionError(f"job type {chosen!r}: name and queue must not be empty")
-        _check_seconds(f"job type {chosen!r}: timeout", timeout)
+        if timeout is not None:
+            check_seconds(f"job type {chosen!r}: timeout", timeout)
         phases = _phases_of(cls, chosen)
         # Not slotted: a slotted class is a copy, and its methods would close over the original.
         frozen = attrs.frozen(cls, slots=False)

@@ -27,7 +27,8 @@ class Snooze(Exception):
     """
 
     def __init__(self, seconds: float) -> None:
-        if not (math.isfinite(seconds) and seconds >= 0):
+        number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+        if not (number and math.isfinite(seconds) and seconds >= 0):
             raise InvalidValue(f"Snooze({seconds!r}): must be a finite number, at least 0")
         super().__init__(f"again in {seconds:g} s")
         self.seconds = float(seconds)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import attrs
 import trio
 
-from triphase_protocol import TERMINAL_EVENTS, Event, EventType
+from triphase_protocol import TERMINAL_EVENTS, Event, EventType, InvalidValue, JobNotFound
 
 from .store.backend import Store
 
@@ -94,8 +94,15 @@ class Feed:
           job: only events of this job.
           types: only events of these types; empty is any.
           until_end: end after an event that ended the job, if no other follows it.
+
+        Raises:
+          InvalidValue: if *after* is not in the log.
         """
         cursor = self._last_seq if after is None else after
+        if not 0 <= cursor <= self._last_seq:
+            raise InvalidValue(
+                f"after={after!r}: must be a seq of the log, from 0 to {self._last_seq}"
+            )
         return EventStream(self, cursor, job, frozenset(types), until_end)
 
     def statistics(self) -> FeedStatistics:
@@ -120,6 +127,15 @@ class Feed:
         if len(events) == PAGE:
             return Batch(events, events[-1].seq)
         return Batch(events, max(known, events[-1].seq if events else cursor))
+
+    async def check_job(self, job: str) -> None:
+        """Check that there is such a job. A checkpoint.
+
+        Raises:
+          JobNotFound: if there is none.
+        """
+        if await self._store.get(job) is None:
+            raise JobNotFound(f"there is no job {job!r}")
 
     async def wait(self, cursor: int) -> bool:
         """Wait for an event above a cursor; False if none will come. A checkpoint."""
@@ -159,7 +175,7 @@ class EventStream:
     ) -> None:
         self._feed = feed
         self._cursor = cursor
-        self._job = job
+        self._job = self._unchecked = job
         self._types = types
         self._until_end = until_end
         self._ended = False
@@ -169,7 +185,14 @@ class EventStream:
         return self
 
     async def __anext__(self) -> Event:
-        """Return the next event. A checkpoint; when it is cancelled no event is lost."""
+        """Return the next event. A checkpoint; when it is cancelled no event is lost.
+
+        Raises:
+          JobNotFound: if it is a reader of one job, and there is none of that id.
+        """
+        if self._unchecked is not None:
+            await self._feed.check_job(self._unchecked)
+            self._unchecked = None
         while not self._ready:
             if self._until_end and self._ended and self._cursor >= self._feed.last_seq:
                 raise StopAsyncIteration

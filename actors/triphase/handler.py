@@ -24,11 +24,13 @@ from triphase_protocol import (
     FailPhase,
     InvalidResult,
     InvalidValue,
+    Json,
     Progress,
     SnoozePhase,
     decode,
     storable,
     unstructure,
+    unstructure_as,
 )
 
 from .context import Context
@@ -86,9 +88,10 @@ async def run_handler(
     phase_seconds = math.inf if phase.timeout is None else phase.timeout
     if phase_seconds == job_seconds == math.inf:
         return await _call(phase, job, ctx, threads)
-    with trio.move_on_after(max(0.0, min(phase_seconds, job_seconds))) as scope:
-        return await _call(phase, job, ctx, threads)
-    assert scope.cancelled_caught
+    # A job whose time has passed while it waited for its next try does not start it.
+    if job_seconds > 0:
+        with trio.move_on_after(min(phase_seconds, job_seconds)):
+            return await _call(phase, job, ctx, threads)
     whole_job = job_seconds < phase_seconds
     what = "the job's timeout passed" if whole_job else f"no end after {phase_seconds:g} s"
     return OutOfTime(ErrorRecord(type="Timeout", message=f"{phase.name}: {what}"), whole_job)
@@ -120,13 +123,19 @@ def _bound(phase: Phase[Any], job: object, ctx: Context) -> Callable[[], object]
 
 
 def command_for(
-    ending: Ending, phase: Phase[Any], run: int, draw: float, progress: Progress | None
+    ending: Ending,
+    phase: Phase[Any],
+    declared: Any,
+    run: int,
+    draw: float,
+    progress: Progress | None,
 ) -> Command:
     """Return the command that follows from a handler's ending.
 
     Args:
       ending: how it ended.
       phase: which phase it was.
+      declared: the declared type of its result.
       run: the run it belonged to.
       draw: a number from 0 to 1, for the jitter of a retry.
       progress: the last progress, if it is not recorded yet.
@@ -141,7 +150,7 @@ def command_for(
             error = ErrorRecord(type="Fail", message=printable(fate.reason))
             return FailPhase(run=run, error=error, progress=progress)
         case Returned(value):
-            return _completed(value, phase, run, progress)
+            return _completed(value, phase, declared, run, progress)
         case Raised(exc):
             return FailPhase(
                 run=run, error=error_of(exc), retry=phase.retry, draw=draw, progress=progress
@@ -159,15 +168,28 @@ def command_for(
             )
 
 
-def _completed(value: object, phase: Phase[Any], run: int, progress: Progress | None) -> Command:
+def _completed(
+    value: object, phase: Phase[Any], declared: Any, run: int, progress: Progress | None
+) -> Command:
     what = f"result of phase {phase.name!r}"
     try:
-        data = storable(unstructure(value), what=what, error=InvalidResult)
+        data = storable(_plain(value, declared), what=what, error=InvalidResult)
     except InvalidValue as exc:
         # Another try would return the same kind of thing: no retry.
         return FailPhase(run=run, error=error_of(exc), progress=progress)
     # Through JSON and back, so that a result is the same before and after a restart.
     return CompletePhase(run=run, result=decode(data), progress=progress)
+
+
+def _plain(value: object, declared: Any) -> Json:
+    """Return a result as JSON values: by its declared type, which knows of dates and enums."""
+    try:
+        return unstructure(unstructure_as(value, declared))
+    except InvalidValue:
+        raise
+    # It is of another type than was declared: then as what it is.
+    except Exception:
+        return unstructure(value)
 
 
 def error_of(exc: Exception | SystemExit) -> ErrorRecord:

@@ -175,9 +175,11 @@ class JobActor(Actor[JobMessage]):
     async def _phase_ended(self, context: _Run, ended: PhaseEnded) -> None:
         if ended.run != self._job.run:
             return
+        phase = context.definition.phases[ended.index]
         command = command_for(
             ended.ending,
-            context.definition.phases[ended.index],
+            phase,
+            context.definition.result_type(phase.name),
             ended.run,
             self._around.entropy.draw(),
             self._take_progress(),

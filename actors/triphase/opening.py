@@ -24,6 +24,7 @@ from triphase_protocol import DefinitionError, Queue
 
 from .actor import ActorRef, ActorStopped, Strategy, Supervisor, SupervisorFailed, open_supervisor
 from .clock import Clock, SystemClock
+from .definition import check_seconds
 from .directory import Directory, JobSupervisor
 from .entropy import Entropy
 from .errors import RuntimeCrashed
@@ -82,6 +83,8 @@ async def open_runtime(
     registry = Registry(jobs, queues)
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
         raise DefinitionError(f"limit={limit!r}: must be a whole number from 1")
+    check_seconds("drain_timeout", drain_timeout, least=0.0)
+    check_seconds("progress_interval", progress_interval, least=0.0)
     opened = store_from(store)
     await opened.open()
     threads = Threads()
@@ -114,7 +117,6 @@ async def serve_runtime(
     store: str | PathLike[str] | Store,
     queues: Mapping[str, Queue] | None = None,
     limit: int = 100,
-    drain_timeout: float = 30.0,
     progress_interval: float = 0.25,
     clock: Clock | None = None,
     entropy: Entropy | None = None,
@@ -123,14 +125,14 @@ async def serve_runtime(
     """Run a runtime until cancelled: `runtime = await nursery.start(serve_runtime, [Transcode])`.
 
     For keyword arguments use `functools.partial`. They, and the errors, are those of
-    `open_runtime`; the runtime is what `nursery.start` returns.
+    `open_runtime`; the runtime is what `nursery.start` returns. A cancel does not wait for what
+    runs: call `runtime.drain` before it if you want that.
     """
     async with open_runtime(
         jobs,
         store=store,
         queues=queues,
         limit=limit,
-        drain_timeout=drain_timeout,
         progress_interval=progress_interval,
         clock=clock,
         entropy=entropy,
@@ -175,7 +177,6 @@ class _Tree:
             async with open_supervisor(name="runtime", strategy=Strategy.REST_FOR_ONE) as root:
                 runtime = await self._start(root)
                 yield runtime
-                await root.stop("scheduler")
                 await runtime.drain(drain_timeout)
         finally:
             self.feed.close()
@@ -234,6 +235,7 @@ class _Tree:
                 counts=self.counts,
                 tally=self.tally,
                 sweeps=self.sweeps,
+                signals=self.signals,
             )
         )
 

@@ -35,6 +35,8 @@ class Registry:
         """The queues by name: those declared, and those that the types name."""
 
         for name, queue in self.queues.items():
+            if not isinstance(name, str) or not name:
+                raise DefinitionError(f"queues: {name!r} is not a queue's name")
             if not isinstance(queue, Queue):
                 raise DefinitionError(f"queues[{name!r}] is {queue!r}, not a triphase.Queue")
         for definition in self._types.values():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import attrs
 import trio
@@ -31,7 +32,7 @@ from .feed import EventStream, Feed, FeedStatistics
 from .lifecycle import decide
 from .reconciler import ReconcilerStatistics, Sweeps
 from .registry import Registry
-from .scheduler import SchedulerStatistics, Tally
+from .scheduler import SchedulerStatistics, Signals, Tally
 from .store.backend import PAGE_MOST, Query, Store
 from .store.committer import CommitterStatistics, Counts, Writer
 from .store.operations import Applied, Submit as SubmitOperation
@@ -90,6 +91,7 @@ class Parts:
     counts: Counts
     tally: Tally
     sweeps: Sweeps
+    signals: Signals
 
 
 class Runtime:
@@ -169,25 +171,28 @@ class Runtime:
         """Return a handle for a job id, without a look whether there is such a job."""
         return JobHandle(id, self)
 
-    async def get(self, id: str) -> Job:
+    async def get(self, id: str | JobHandle) -> Job:
         """Return a job's record. A checkpoint.
+
+        Args:
+          id: the whole id, or a handle.
 
         Raises:
           JobNotFound: if there is no job of that id.
           CorruptRecord: if its row cannot be read back.
           RuntimeClosed: if the runtime's block has been left.
         """
-        job = await self._open().store.get(id)
+        job = await self._open().store.get(_id_of(id))
         if job is None:
-            raise JobNotFound(f"there is no job {id!r}")
+            raise JobNotFound(f"there is no job {_id_of(id)!r}")
         return job
 
     async def find(
         self,
         *,
-        states: Iterable[JobState | str] = (),
-        types: Iterable[str] = (),
-        queues: Iterable[str] = (),
+        states: JobState | str | Iterable[JobState | str] = (),
+        types: str | Iterable[str] = (),
+        queues: str | Iterable[str] = (),
         labels: Mapping[str, str] | None = None,
         key: str | None = None,
         newest_first: bool = True,
@@ -208,12 +213,13 @@ class Runtime:
 
         Raises:
           InvalidValue: if a state or the limit is not valid.
+          JobNotFound: if there is no job of the id *after*.
           RuntimeClosed: if the runtime's block has been left.
         """
         query = Query(
-            states=tuple(_state(state) for state in states),
-            types=tuple(types),
-            queues=tuple(queues),
+            states=tuple(_state(state) for state in _names(states)),
+            types=_names(types),
+            queues=_names(queues),
             labels=labels or {},
             key=key,
             newest_first=newest_first,
@@ -223,7 +229,7 @@ class Runtime:
         jobs = await self._open().store.find(query)
         return Page(jobs=tuple(jobs), next=jobs[-1].id if len(jobs) == limit else None)
 
-    async def wait(self, id: str, timeout: float | None = None) -> Outcome:
+    async def wait(self, id: str | JobHandle, timeout: float | None = None) -> Outcome:
         """Wait until a job has ended, and return how.
 
         Returns at once if it has ended already. Nobody polls: the commit that ends the job
@@ -238,14 +244,15 @@ class Runtime:
           JobNotFound: if there is no job of that id.
           RuntimeClosed: if the runtime closes before the job has ended.
         """
+        job = _id_of(id)
         if timeout is None:
-            return await self._wait(id)
+            return await self._wait(job)
         with trio.move_on_after(timeout):
-            return await self._wait(id)
-        raise WaitTimeout(f"job {id} has not ended in {timeout:g} s")
+            return await self._wait(job)
+        raise WaitTimeout(f"job {job} has not ended in {timeout:g} s")
 
     async def wait_all(
-        self, ids: Iterable[str], timeout: float | None = None
+        self, ids: Iterable[str | JobHandle], timeout: float | None = None
     ) -> dict[str, Outcome | TimedOut | NotFound]:
         """Wait until all of several jobs have ended.
 
@@ -262,7 +269,9 @@ class Runtime:
         Raises:
           RuntimeClosed: if the runtime closes before that.
         """
-        answers: dict[str, Outcome | TimedOut | NotFound] = {id: TimedOut(job=id) for id in ids}
+        answers: dict[str, Outcome | TimedOut | NotFound] = {
+            id: TimedOut(job=id) for id in map(_id_of, ids)
+        }
         with trio.move_on_after(float("inf") if timeout is None else timeout):
             # One after the other costs no time: each wait that is over returns at once.
             for id in answers:
@@ -280,8 +289,8 @@ class Runtime:
         self,
         *,
         after: int | None = None,
-        job: str | None = None,
-        types: Iterable[EventType | str] = (),
+        job: str | JobHandle | None = None,
+        types: EventType | str | Iterable[EventType | str] = (),
     ) -> EventStream:
         """Return the committed events as an async iterator, from the log and then live.
 
@@ -295,15 +304,16 @@ class Runtime:
           types: only events of these types.
 
         Raises:
-          InvalidValue: if *after* is negative or a type is not one.
+          InvalidValue: if *after* is not in the log, or a type is not one.
           RuntimeClosed: if the runtime's block has been left.
         """
-        if after is not None and after < 0:
-            raise InvalidValue(f"after={after!r}: must be 0 or more")
-        chosen = [_event_type(each) for each in types]
-        return self._open().feed.subscribe(after=after, job=job, types=chosen)
+        return self._open().feed.subscribe(
+            after=_checked_after(after),
+            job=None if job is None else _id_of(job),
+            types=[_event_type(each) for each in _names(types)],
+        )
 
-    def events_of(self, id: str, *, after: int = 0) -> EventStream:
+    def events_of(self, id: str | JobHandle, *, after: int = 0) -> EventStream:
         """Return one job's events from its first one on; they end when the job has ended.
 
         Args:
@@ -311,19 +321,28 @@ class Runtime:
           after: begin after the event of this `seq`.
 
         Raises:
+          InvalidValue: if *after* is not in the log.
           RuntimeClosed: if the runtime's block has been left.
         """
-        return self._open().feed.subscribe(after=after, job=id, until_end=True)
+        return self._open().feed.subscribe(
+            after=_checked_after(after), job=_id_of(id), until_end=True
+        )
 
     async def drain(self, timeout: float | None = None) -> bool:
-        """Wait until no job is running; return whether that came about in time.
+        """Start no more jobs, and wait until those that run have ended.
 
-        Queued jobs go on being started meanwhile, unless the runtime is closing. A checkpoint.
+        Jobs can still be submitted; they wait for the next runtime on this store. There is no
+        way back: close the runtime and open another. A checkpoint.
 
         Args:
           timeout: seconds; None waits as long as it takes.
+
+        Returns:
+          True if nothing runs any more, False if the timeout passed before.
         """
+        self._parts.signals.draining = True
         with trio.move_on_after(float("inf") if timeout is None else timeout):
+            await self._parts.writer.flush()
             await self._parts.directory.wait_idle()
             return True
         return False
@@ -409,7 +428,26 @@ def _event_type(event_type: EventType | str) -> EventType:
         raise InvalidValue(f"{event_type!r} is not an event type") from None
 
 
-def _checked_limit(limit: int) -> int:
-    if not 1 <= limit <= PAGE_MOST:
+def _id_of(job: object) -> str:
+    if isinstance(job, JobHandle):
+        return job.id
+    if isinstance(job, str):
+        return job
+    raise InvalidValue(f"{job!r} is neither a job's id nor a handle")
+
+
+def _names(given: str | Iterable[str]) -> tuple[str, ...]:
+    """Return one name or several as a tuple: a str is one name, not its letters."""
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _checked_after(after: object) -> Any:
+    if after is not None and (not isinstance(after, int) or isinstance(after, bool)):
+        raise InvalidValue(f"after={after!r}: must be a whole number")
+    return after
+
+
+def _checked_limit(limit: object) -> int:
+    if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= PAGE_MOST:
         raise InvalidValue(f"limit={limit!r}: must be from 1 to {PAGE_MOST}")
     return limit

@@ -73,6 +73,9 @@ class Signals:
     scheduled: bool = True
     """The next due time may be another."""
 
+    draining: bool = False
+    """Start nothing more."""
+
     starved: bool = True
     """At the last look, or since it began, jobs may have waited for a slot.
 
@@ -183,6 +186,8 @@ class Scheduler(Actor[Wake]):
             self._next_due = None
 
     async def _start_some(self) -> None:
+        if self.signals.draining:
+            return
         holders = dict(await self.store.slots())
         free = room(queues=self.registry.queues, limit=self.limit, holders=holders)
         candidates: list[Job] = []

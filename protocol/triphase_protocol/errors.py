@@ -125,7 +125,7 @@ class StoreUnavailable(StoreError):
 
 
 class StoreLocked(StoreError):
-    """Another process owns this store file. One file has one owner at a time."""
+    """Another process, or another runtime of this one, owns the store: one at a time may."""
 
     code = "store_locked"
 
@@ -149,6 +149,6 @@ class StoreClosed(StoreError):
 
 
 class CorruptRecord(StoreError):
-    """One row cannot be read back. It is skipped and counted; its neighbours are unharmed."""
+    """A row cannot be read back. What names it raises this; what lists rows skips and counts it."""
 
     code = "corrupt_record"

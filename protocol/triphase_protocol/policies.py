@@ -88,8 +88,10 @@ class Queue:
     """How many of its jobs may hold a slot at once."""
 
     paused: bool = False
-    """Start none of its jobs until it is resumed."""
+    """Start none of its jobs while this runtime is open."""
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.limit, int) or isinstance(self.limit, bool) or self.limit < 1:
             raise DefinitionError(f"Queue(limit={self.limit!r}): must be a whole number from 1")
+        if not isinstance(self.paused, bool):
+            raise DefinitionError(f"Queue(paused={self.paused!r}): must be True or False")

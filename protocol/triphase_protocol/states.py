@@ -84,7 +84,7 @@ class PhaseState(enum.StrEnum):
     """The job ended before this phase could complete."""
 
     INTERRUPTED = "interrupted"
-    """Its handler's owner went away in the middle."""
+    """Stopped in the middle: its owner went away, or it asked to be tried again later."""
 
 
 class EventType(enum.StrEnum):

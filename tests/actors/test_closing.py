@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import trio
+import trio.lowlevel
 import trio.testing
 
 import triphase
@@ -63,6 +67,77 @@ async def test_what_still_runs_after_the_drain_is_put_back_and_resumed_at_the_ne
         assert await runtime.wait(job.id) == triphase.Completed(job=job.id, run=2, result="a")
         record = await runtime.get(job.id)
     assert record.phases[0].spent == {"shutdown": 1}
+
+
+async def test_a_drain_starts_nothing_more_and_still_accepts(reopen: Reopen, gate: Gate) -> None:
+    drained: list[bool] = []
+
+    async def drain(runtime: triphase.Runtime) -> None:
+        drained.append(await runtime.drain())
+
+    queues = {"held": triphase.Queue(1)}
+    async with triphase.open_runtime([Held], store=reopen(), queues=queues) as runtime:
+        running = await runtime.submit(Held("a"))
+        await trio.testing.wait_all_tasks_blocked()
+        assert not await runtime.drain(timeout=0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(drain, runtime)
+            later = await runtime.submit(Held("b"))
+            await trio.testing.wait_all_tasks_blocked()
+            gate.opened.set()
+        assert drained == [True]
+        assert (await running.get()).state is triphase.JobState.COMPLETED
+        assert (await later.get()).state is triphase.JobState.QUEUED
+
+
+async def test_a_crash_while_recovering_changes_nothing_and_the_next_open_recovers(
+    gate: Gate,
+) -> None:
+    disk = Disk()
+    first = SimulatedStore(disk)
+    with trio.CancelScope() as scope:
+        async with triphase.open_runtime([Held], store=first) as runtime:
+            for name in ("a", "b"):
+                await runtime.submit(Held(name))
+            await trio.testing.wait_all_tasks_blocked()
+            first.fence()
+            scope.cancel()
+            await trio.lowlevel.checkpoint()
+
+    for point in ("before", "apply:0", "commit"):
+        with pytest.raises(BaseExceptionGroup) as caught:
+            await _open_and_leave(SimulatedStore(disk, at=_crash_at(point)))
+        assert caught.value.subgroup(KeyboardInterrupt) is not None
+    gate.opened.set()
+    async with triphase.open_runtime([Held], store=SimulatedStore(disk)) as runtime:
+        assert runtime.statistics().reconciler.recovered == 2
+        for job in (await runtime.find()).jobs:
+            assert isinstance(await runtime.wait(job.id), triphase.Completed)
+            assert (await runtime.get(job.id)).phases[0].spent == {"lost": 1}
+
+
+def _crash_at(wanted: str) -> Callable[[str], None]:
+    def crash(point: str) -> None:
+        if point == wanted:
+            raise KeyboardInterrupt(point)
+
+    return crash
+
+
+async def _open_and_leave(store: SimulatedStore) -> None:
+    async with triphase.open_runtime([Held], store=store):
+        pytest.fail("it opened")
+
+
+@pytest.mark.parametrize("option", ["drain_timeout", "progress_interval"])
+@pytest.mark.parametrize("value", [-1, float("nan"), "5", True])
+async def test_a_number_of_seconds_out_of_range_is_refused_on_opening(
+    option: str, value: object
+) -> None:
+    options: dict[str, Any] = {option: value}
+    with pytest.raises(triphase.DefinitionError, match=f"{option}="):
+        async with triphase.open_runtime([Held], store="memory:", **options):
+            pytest.fail("it opened")
 
 
 async def test_a_cancel_from_outside_puts_back_what_runs(reopen: Reopen, gate: Gate) -> None:

@@ -67,10 +67,25 @@ def test_result_types_leave_the_fates_out() -> None:
 def test_without_arguments_the_decorators_have_defaults() -> None:
     @triphase.job
     class Plain:
-        @triphase.phase()
+        @triphase.phase
         async def only(self, ctx: triphase.Context) -> None: ...
 
     assert definition_of(Plain).queue == "default"
+    assert Plain.only.retry.attempts == 1
+
+
+def test_two_bare_phases_of_one_name_are_refused() -> None:
+    with pytest.raises(triphase.DefinitionError, match="two phases named 'fetch'"):
+
+        @triphase.job
+        class Twice:
+            @triphase.phase
+            async def fetch(  # pyright: ignore[reportRedeclaration]
+                self, ctx: triphase.Context
+            ) -> None: ...
+
+            @triphase.phase  # type: ignore[no-redef]
+            async def fetch(self, ctx: triphase.Context) -> str: ...  # noqa: F811
 
 
 def test_a_subclass_keeps_the_phases_of_its_base_and_may_replace_one() -> None:

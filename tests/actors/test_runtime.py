@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import enum
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -213,6 +215,52 @@ async def test_a_job_has_its_own_time_over_all_phases(
     assert outcome.error.message == "two: the job's timeout passed"
     assert record.started_at is not None
     assert record.finished_at == pytest.approx(record.started_at + 10)
+
+
+@triphase.job(timeout=10)
+class Slow:
+    @triphase.phase(retry=triphase.Retry(attempts=9, backoff=60, jitter=False))
+    async def only(self, ctx: triphase.Context) -> int:
+        if ctx.attempt == 1:
+            raise ConnectionError("at first")
+        return ctx.attempt
+
+
+async def test_a_job_whose_time_has_passed_in_its_backoff_is_not_tried_again(
+    reopen: Reopen, clock: triphase.TrioClock, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with triphase.open_runtime([Slow], store=reopen(), clock=clock) as runtime:
+        outcome = await (await runtime.submit(Slow())).wait()
+    assert isinstance(outcome, triphase.Failed)
+    assert outcome.error.message == "only: the job's timeout passed"
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+@triphase.job()
+class Dated:
+    @triphase.phase()
+    async def day(self, ctx: triphase.Context) -> dict[str, datetime.date]:
+        return {"a": datetime.date(2030, 1, 2)}
+
+    @triphase.phase()
+    async def colour(self, ctx: triphase.Context) -> Colour:
+        assert ctx.result_of(Dated.day) == {"a": datetime.date(2030, 1, 2)}
+        return Colour.RED
+
+    @triphase.phase()
+    async def end(self, ctx: triphase.Context) -> bool:
+        return ctx.result_of(Dated.colour) is Colour.RED
+
+
+async def test_results_are_stored_by_their_declared_type(reopen: Reopen) -> None:
+    async with triphase.open_runtime([Dated], store=reopen()) as runtime:
+        job = await runtime.submit(Dated())
+        assert await job.wait() == triphase.Completed(job=job.id, run=1, result=True)
+        results = [phase.result for phase in (await job.get()).phases]
+    assert results == [{"a": "2030-01-02"}, "red", True]
 
 
 @triphase.job()

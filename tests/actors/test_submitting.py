@@ -131,6 +131,19 @@ async def test_a_payload_of_the_wrong_shape_names_the_field_and_nothing_is_store
         assert (await runtime.find()).jobs == ()
 
 
+async def test_a_handle_stands_for_its_id_and_a_name_for_a_list_of_one(reopen: Reopen) -> None:
+    async with triphase.open_runtime([Transcode], store=reopen()) as runtime:
+        job = await runtime.submit(Transcode("u"))
+        outcome = await runtime.wait(job)
+        assert await runtime.wait_all([job]) == {job.id: outcome}
+        assert (await runtime.get(job)).id == job.id
+        assert [each.id for each in (await runtime.find(types="Transcode")).jobs] == [job.id]
+        assert [each.id for each in (await runtime.find(states="completed")).jobs] == [job.id]
+        wrong: Any = 7
+        with pytest.raises(triphase.InvalidValue, match="7 is neither"):
+            await runtime.get(wrong)
+
+
 async def test_find_filters_and_pages(reopen: Reopen) -> None:
     async with triphase.open_runtime([Transcode, Flaky], store=reopen()) as runtime:
         ids = [
