@@ -12,6 +12,7 @@ import attrs
 
 from triphase.lifecycle import decide
 from triphase_protocol import (
+    CancelJob,
     CancelPhase,
     Cause,
     Claim,
@@ -29,8 +30,11 @@ from triphase_protocol import (
     Progress,
     ReportProgress,
     Retry,
+    RetryJob,
     SnoozePhase,
+    Stopped,
     Submit,
+    TimeOut,
     next_state,
 )
 
@@ -62,7 +66,9 @@ def transitions() -> Iterator[Transition]:
                 after = next_state(state, event.type)
                 yield Transition(state, event, after)
                 state = after
-            shape = (decision.job.state, *(phase.state for phase in decision.job.phases))
+            stop = decision.job.stop
+            what_for = None if stop is None else (stop.cause, stop.whole_job)
+            shape = (decision.job.state, what_for, *(phase.state for phase in decision.job.phases))
             if shape not in seen:
                 seen.add(shape)
                 jobs.append(decision.job)
@@ -96,3 +102,10 @@ def _commands(job: Job | None) -> Iterator[Command]:
         # Decided in other states too, but nobody asks for it there.
         yield FailJob(run=run, error=error)
     yield Interrupt(cause=Cause.LOST, reason="reason")
+    yield CancelJob(reason="reason", by="by", grace=1.0)
+    yield TimeOut(run=run, error=error, grace=1.0)
+    yield TimeOut(run=run, error=error, whole_job=True, grace=1.0)
+    yield Stopped(run=run, retry=Retry(attempts=99))
+    yield Stopped(run=run, abandoned=True)
+    yield RetryJob(by="by")
+    yield RetryJob(from_phase="first")

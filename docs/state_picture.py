@@ -62,6 +62,7 @@ WAYS: dict[tuple[JobState, JobState], Way] = {
     (S.DETACHED, S.RUNNING): [(170, 354), (170, 328), (258, 328)],
     (S.DETACHED, S.STOPPING): [(150, 406), (150, 424), (258, 424)],
     (S.RUNNING, S.STOPPING): [(310, 336), (310, 402)],
+    (S.STOPPING, S.STOPPING): [(290, 456), (290, 480), (330, 480), (330, 458)],
     (S.STOPPING, S.SCHEDULED): [(260, 438), (70, 438), (70, 72), (258, 72)],
 }
 BEGIN: Way = [(310, 22), (310, 62)]

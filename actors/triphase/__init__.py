@@ -19,6 +19,7 @@ from triphase_protocol import (
     Cancelled,
     Completed,
     CorruptRecord,
+    DefinitionChanged,
     DefinitionError,
     ErrorRecord,
     Event,
@@ -43,6 +44,8 @@ from triphase_protocol import (
     Rejected,
     Retry,
     StaleWrite,
+    Stop,
+    StopCause,
     StoreClosed,
     StoreError,
     StoreLocked,
@@ -64,10 +67,11 @@ from .entropy import Entropy
 from .errors import RuntimeClosed, RuntimeCrashed
 from .fates import Cancel, Fail, Snooze
 from .feed import EventStream, FeedStatistics
+from .handle import JobHandle
+from .handlers import HandlersStatistics
 from .opening import open_runtime, serve_runtime
 from .reconciler import ReconcilerStatistics
 from .runtime import (
-    JobHandle,
     Page,
     Runtime,
     RuntimeStatistics,
@@ -84,6 +88,7 @@ __all__ = [
     "Completed",
     "Context",
     "CorruptRecord",
+    "DefinitionChanged",
     "DefinitionError",
     "Entropy",
     "ErrorRecord",
@@ -93,6 +98,7 @@ __all__ = [
     "Fail",
     "Failed",
     "FeedStatistics",
+    "HandlersStatistics",
     "IllegalTransition",
     "Interrupted",
     "InvalidPayload",
@@ -122,6 +128,8 @@ __all__ = [
     "SchedulerStatistics",
     "Snooze",
     "StaleWrite",
+    "Stop",
+    "StopCause",
     "StoreClosed",
     "StoreError",
     "StoreLocked",

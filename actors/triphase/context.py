@@ -24,11 +24,13 @@ class Context:
         job: Job,
         index: int,
         report: Callable[[Progress], None],
+        stopping: Callable[[], bool],
     ) -> None:
         self._definition = definition
         self._job = job
         self._record = job.phases[index]
         self._report = report
+        self._stopping = stopping
 
     def __repr__(self) -> str:
         return f"<Context of {self._job.type} {self.job_id}: {self.phase}, attempt {self.attempt}>"
@@ -52,6 +54,16 @@ class Context:
     def attempt(self) -> int:
         """The number of this try of the phase: 1 for the first."""
         return self._record.attempt
+
+    @property
+    def stop_requested(self) -> bool:
+        """True once this try should stop: it was cancelled, or its time has passed.
+
+        A plain `def` phase runs in a thread, which cannot be stopped from outside: look at this
+        now and then, and return. What is returned then is dropped. An `async def` phase need
+        not look: it is cancelled.
+        """
+        return self._stopping()
 
     @property
     def idempotency_key(self) -> str:

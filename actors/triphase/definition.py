@@ -28,6 +28,7 @@ from triphase_protocol import (
     NO_RETRY,
     DefinitionError,
     InvalidPayload,
+    Job,
     Json,
     Retry,
     UnknownPhase,
@@ -58,7 +59,12 @@ class Phase(Generic[R_co]):
     """
 
     def __init__(
-        self, handler: Callable[..., Any], name: str, timeout: float | None, retry: Retry
+        self,
+        handler: Callable[..., Any],
+        name: str,
+        timeout: float | None,
+        retry: Retry,
+        stop_grace: float,
     ) -> None:
         self.handler = handler
         """The function as it was written."""
@@ -71,6 +77,9 @@ class Phase(Generic[R_co]):
 
         self.retry = retry
         """The policy after a try that failed."""
+
+        self.stop_grace = stop_grace
+        """Seconds that the handler has to stop, once asked to, before it is abandoned."""
 
         self.is_async = inspect.iscoroutinefunction(handler)
         """True for `async def`: runs as a trio task. False: runs in a thread."""
@@ -111,7 +120,11 @@ def phase(handler: Callable[[Any, Context], R | Fate], /) -> Phase[R]: ...
 
 @overload
 def phase(
-    *, name: str | None = None, timeout: float | None = None, retry: Retry = NO_RETRY
+    *,
+    name: str | None = None,
+    timeout: float | None = None,
+    retry: Retry = NO_RETRY,
+    stop_grace: float = 10.0,
 ) -> _PhaseDecorator: ...
 
 
@@ -122,18 +135,22 @@ def phase(
     name: str | None = None,
     timeout: float | None = None,
     retry: Retry = NO_RETRY,
+    stop_grace: float = 10.0,
 ) -> Any:
     """Make a method a phase of its job type. Phases run in the order they are written.
 
     The method takes a `Context` and returns the phase's result, or a `Snooze`, `Cancel` or
     `Fail`. An `async def` runs as a trio task, a plain `def` in a thread. A thread cannot be
-    stopped: when its time has passed it is abandoned, and may still run beside its next try.
+    stopped, only asked to: it has `ctx.stop_requested` to look at.
 
     Args:
       handler: the method, when used as `@phase` without arguments.
       name: the phase's name; the method's name if it is not given.
       timeout: seconds that one try may take; None is no limit.
       retry: what happens after a try that raised or timed out; by default, nothing.
+      stop_grace: seconds that the handler has to stop when it is cancelled or its time has
+        passed. One that has not stopped then is abandoned: it may run on, and nothing it does
+        counts.
 
     Raises:
       DefinitionError: if the method cannot be a phase, or there is one of that name already.
@@ -153,7 +170,8 @@ def phase(
             check_seconds(f"phase {chosen!r}: timeout", timeout)
         if not isinstance(retry, Retry):
             raise DefinitionError(f"phase {chosen!r}: retry={retry!r} is not a triphase.Retry")
-        return Phase(handler, chosen, timeout, retry)
+        check_seconds(f"phase {chosen!r}: stop_grace", stop_grace, least=0.0)
+        return Phase(handler, chosen, timeout, retry, stop_grace)
 
     return decorate if handler is None else decorate(handler, depth=2)
 
@@ -245,6 +263,17 @@ class Definition:
                 f"job type {self.name!r}: an annotation cannot be resolved ({exc}); "
                 "what it names must be importable from the module of the class"
             ) from exc
+
+    def changed_since(self, job: Job) -> str | None:
+        """Return how the phases differ from those a job was submitted with; None if they do not."""
+        stored = [phase.name for phase in job.phases]
+        declared = [phase.name for phase in self.phases]
+        if stored == declared:
+            return None
+        return (
+            f"submitted with the phases {', '.join(stored)}; "
+            f"{self.name} now has {', '.join(declared)}"
+        )
 
     def payload_of(self, job: object) -> Json:
         """Return a job's fields as JSON, after a check that they can be read back.

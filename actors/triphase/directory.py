@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Never
 
 import trio
 
 from triphase_protocol import Job
 
-from .actor import Actor, Mailbox, Supervisor, open_supervisor
-from .job_actor import JobActor, Surroundings
+from .actor import Actor, ActorRef, Mailbox, Supervisor, open_supervisor
+from .job_actor import JobActor, JobMessage, Surroundings
 from .lifecycle import Effect
 
 
@@ -20,6 +22,8 @@ class Directory:
         self._surroundings = surroundings
         self._supervisor: Supervisor | None = None
         self._runs: dict[str, int] = {}
+        self._actors: dict[str, ActorRef[JobMessage]] = {}
+        self._claiming: dict[str, trio.Event] = {}
         self._idle = trio.Event()
         self._idle.set()
 
@@ -37,7 +41,7 @@ class Directory:
             reconciler, or the next open, finds it.
         """
         assert self._supervisor is not None, "the job supervisor has not been started"
-        self._supervisor.start_nowait(
+        self._actors[job.id] = self._supervisor.start_nowait(
             lambda: JobActor(self._surroundings, job, effects, lambda: self._forget(job)),
             name=f"job:{job.id}:{job.run}",
             # A crash puts the job back (`JobActor.stopped`), and its next run gets an actor of
@@ -45,7 +49,34 @@ class Directory:
             restart="temporary",
         )
         self._runs[job.id] = job.run
-        self._idle = trio.Event()
+        if self._idle.is_set():
+            self._idle = trio.Event()
+
+    def actor_of(self, job: str) -> ActorRef[JobMessage] | None:
+        """Return the actor of an active job, or None if the job is not active."""
+        return self._actors.get(job)
+
+    @contextmanager
+    def claiming(self, jobs: Sequence[Job]) -> Generator[None]:
+        """Say that these jobs are being claimed: their rows may run before their actors do."""
+        settled = trio.Event()
+        self._claiming.update(dict.fromkeys((job.id for job in jobs), settled))
+        try:
+            yield
+        finally:
+            for job in jobs:
+                del self._claiming[job.id]
+            settled.set()
+
+    def is_claiming(self, job: str) -> bool:
+        """True while the job is being claimed."""
+        return job in self._claiming
+
+    async def settled(self, job: str) -> None:
+        """Return when the job is not being claimed. A checkpoint."""
+        await trio.lowlevel.checkpoint()
+        while job in self._claiming:
+            await self._claiming[job].wait()
 
     async def wait_idle(self) -> None:
         """Return when no job is active. A checkpoint."""
@@ -55,7 +86,7 @@ class Directory:
 
     def _forget(self, job: Job) -> None:
         if self._runs.get(job.id) == job.run:
-            del self._runs[job.id]
+            del self._runs[job.id], self._actors[job.id]
         if not self._runs:
             self._idle.set()
 

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import math
 import traceback
 from collections.abc import Callable
 from typing import Any, TypeAlias, cast
@@ -16,11 +15,9 @@ import trio
 
 from triphase_protocol import (
     CancelPhase,
-    Cause,
     Command,
     CompletePhase,
     ErrorRecord,
-    FailJob,
     FailPhase,
     InvalidResult,
     InvalidValue,
@@ -36,7 +33,8 @@ from triphase_protocol import (
 from .context import Context
 from .definition import Phase
 from .fates import Cancel, Fail, Snooze
-from .threads import Threads
+from .handlers import Handling
+from .threads import LetGo, Threads
 
 TRACEBACK_MOST = 8_000
 """The most characters of a traceback that are kept; the end of it says most."""
@@ -57,51 +55,46 @@ class Raised:
 
 
 @attrs.frozen
-class OutOfTime:
-    """The handler did not end in its time."""
-
-    error: ErrorRecord
-
-    whole_job: bool
-    """It was the job's time that ran out, not the phase's."""
+class Halted:
+    """The handler stopped because it was asked to."""
 
 
-Ending: TypeAlias = Returned | Raised | OutOfTime
+Ending: TypeAlias = Returned | Raised | Halted
 """How a handler ended."""
 
 
 async def run_handler(
-    phase: Phase[Any], job: object, ctx: Context, threads: Threads, job_seconds: float
+    phase: Phase[Any], job: object, ctx: Context, threads: Threads, handling: Handling
 ) -> Ending:
-    """Run a handler to its end.
-
-    A checkpoint. When it is cancelled the handler is: a task at its next checkpoint, while a
-    thread is abandoned.
+    """Run a handler to its end; returns when it has really ended, whatever was asked.
 
     Args:
       phase: which.
       job: the instance it is a method of.
       ctx: what it is given.
       threads: where a plain function runs.
-      job_seconds: how much time the whole job has left; infinite without a limit.
+      handling: how it is asked to stop, and let go.
     """
-    phase_seconds = math.inf if phase.timeout is None else phase.timeout
-    if phase_seconds == job_seconds == math.inf:
-        return await _call(phase, job, ctx, threads)
-    # A job whose time has passed while it waited for its next try does not start it.
-    if job_seconds > 0:
-        with trio.move_on_after(min(phase_seconds, job_seconds)):
-            return await _call(phase, job, ctx, threads)
-    whole_job = job_seconds < phase_seconds
-    what = "the job's timeout passed" if whole_job else f"no end after {phase_seconds:g} s"
-    return OutOfTime(ErrorRecord(type="Timeout", message=f"{phase.name}: {what}"), whole_job)
+    try:
+        with handling.scope:
+            return await _call(phase, job, ctx, threads, handling.hold)
+    except LetGo:
+        return Halted()
+    # What came beside the cancel, out of a nursery of the handler's own.
+    except Exception as exc:
+        return Raised(exc)
+    return Halted()
 
 
-async def _call(phase: Phase[Any], job: object, ctx: Context, threads: Threads) -> Ending:
+async def _call(
+    phase: Phase[Any], job: object, ctx: Context, threads: Threads, hold: trio.CancelScope
+) -> Ending:
     try:
         if phase.is_async:
             return Returned(await phase.handler(job, ctx))
-        return Returned(await threads.run(_bound(phase, job, ctx)))
+        return Returned(await threads.run(_bound(phase, job, ctx), hold))
+    except LetGo:
+        raise
     # A handler that calls sys.exit() ends itself, not the runtime.
     except (Exception, SystemExit) as exc:
         return Raised(_innermost(exc))
@@ -155,17 +148,16 @@ def command_for(
             return FailPhase(
                 run=run, error=error_of(exc), retry=phase.retry, draw=draw, progress=progress
             )
-        case OutOfTime(error, whole_job=True):
-            return FailJob(run=run, error=error)
-        case OutOfTime(error):
-            return FailPhase(
-                run=run,
-                error=error,
-                cause=Cause.TIMEOUT,
-                retry=phase.retry,
-                draw=draw,
-                progress=progress,
-            )
+        case Halted():
+            # Only who asked it to stop knows what for; nobody did.
+            error = ErrorRecord(type="Halted", message=f"{phase.name} stopped, unasked")
+            return FailPhase(run=run, error=error, retry=phase.retry, draw=draw, progress=progress)
+
+
+def timeout_error(phase: Phase[Any], *, whole_job: bool) -> ErrorRecord:
+    """Return what a phase fails with that has not ended in its time, or in the job's."""
+    what = "the job's timeout passed" if whole_job else f"no end after {phase.timeout:g} s"
+    return ErrorRecord(type="Timeout", message=f"{phase.name}: {what}")
 
 
 def _completed(

@@ -29,8 +29,10 @@ from .directory import Directory, JobSupervisor
 from .entropy import Entropy
 from .errors import RuntimeCrashed
 from .feed import Feed
+from .handlers import Handlers
 from .job_actor import Surroundings
 from .journal import Journal
+from .orders import Orders
 from .reconciler import Reconciler, Sweeps
 from .registry import Registry
 from .runtime import Parts, Runtime
@@ -167,11 +169,13 @@ class _Tree:
         self.waiters = Waiters()
         self.counts, self.tally, self.sweeps = Counts(), Tally(), Sweeps()
         self.signals = Signals()
+        self.handlers = Handlers(threads)
         self.scheduler: ActorRef[Wake] | None = None
 
     @asynccontextmanager
     async def open(self, drain_timeout: float) -> AsyncGenerator[Runtime]:
         """Start the actors, top down; stop them, bottom up."""
+        await self.handlers.open()
         try:
             # An actor relies on those above it: when one of them fails, it starts anew too.
             async with open_supervisor(name="runtime", strategy=Strategy.REST_FOR_ONE) as root:
@@ -179,6 +183,7 @@ class _Tree:
                 yield runtime
                 await runtime.drain(drain_timeout)
         finally:
+            self.handlers.close()
             self.feed.close()
             self.waiters.close()
 
@@ -196,6 +201,7 @@ class _Tree:
                 self.clock,
                 self.entropy,
                 self.threads,
+                self.handlers,
                 self.progress_interval,
             )
         )
@@ -228,7 +234,8 @@ class _Tree:
                 registry=self.registry,
                 clock=self.clock,
                 entropy=self.entropy,
-                threads=self.threads,
+                handlers=self.handlers,
+                orders=Orders(self.store, Journal(writer, self.clock), directory),
                 directory=directory,
                 feed=self.feed,
                 waiters=self.waiters,

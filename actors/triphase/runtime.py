@@ -4,40 +4,54 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import attrs
 import trio
 
 from triphase_protocol import (
+    CancelJob,
     CorruptRecord,
+    DefinitionChanged,
     EventType,
-    InvalidValue,
     Job,
     JobNotFound,
     JobState,
     NotFound,
     Outcome,
+    RetryJob,
+    StopCause,
     TimedOut,
+    UnknownJobType,
     WaitTimeout,
     outcome_of,
 )
 
 from .actor import ActorStopped
+from .arguments import (
+    checked_after,
+    checked_limit,
+    checked_words,
+    event_type,
+    id_of,
+    job_state,
+    names,
+)
 from .clock import Clock
 from .directory import Directory
 from .entropy import Entropy
 from .errors import RuntimeClosed
 from .feed import EventStream, Feed, FeedStatistics
+from .handle import JobHandle
+from .handlers import Handlers, HandlersStatistics
 from .lifecycle import decide
+from .orders import Orders
 from .reconciler import ReconcilerStatistics, Sweeps
 from .registry import Registry
 from .scheduler import SchedulerStatistics, Signals, Tally
-from .store.backend import PAGE_MOST, Query, Store
+from .store.backend import Query, Store
 from .store.committer import CommitterStatistics, Counts, Writer
 from .store.operations import Applied, Submit as SubmitOperation
 from .submission import check_same, submission
-from .threads import Threads
 from .waiters import Waiters
 
 
@@ -54,8 +68,7 @@ class RuntimeStatistics:
     waiting: int
     """Tasks that wait for a job to end."""
 
-    threads: int
-    """Threads that run a handler now, abandoned ones included."""
+    handlers: HandlersStatistics
 
     committer: CommitterStatistics
     scheduler: SchedulerStatistics
@@ -84,7 +97,8 @@ class Parts:
     registry: Registry
     clock: Clock
     entropy: Entropy
-    threads: Threads
+    handlers: Handlers
+    orders: Orders
     directory: Directory
     feed: Feed
     waiters: Waiters
@@ -182,10 +196,70 @@ class Runtime:
           CorruptRecord: if its row cannot be read back.
           RuntimeClosed: if the runtime's block has been left.
         """
-        job = await self._open().store.get(_id_of(id))
+        job = await self._open().store.get(id_of(id))
         if job is None:
-            raise JobNotFound(f"there is no job {_id_of(id)!r}")
+            raise JobNotFound(f"there is no job {id_of(id)!r}")
         return job
+
+    async def cancel(
+        self, id: str | JobHandle, *, reason: str | None = None, by: str | None = None
+    ) -> Job:
+        """Cancel a job; return its record once that is durable.
+
+        A job that does not run is `cancelled` at once. A running one is `stopping`: its handler
+        is asked to stop, and `cancelled` is committed when it has, or when it is abandoned
+        after its phase's `stop_grace`; `wait` tells. A job that is being cancelled already is
+        left as it is. A checkpoint.
+
+        Args:
+          id: the job's id, or a handle.
+          reason: why, for people; kept in the record and the event.
+          by: who asks; kept in the record and the event.
+
+        Raises:
+          IllegalTransition: if the job has ended; the message says how.
+          JobNotFound: if there is no job of that id.
+          RuntimeClosed: if the runtime's block has been left.
+        """
+        job = await self.get(id)
+        if job.state is JobState.STOPPING and job.stop and job.stop.cause is StopCause.CANCEL:
+            return job
+        command = CancelJob(
+            reason=checked_words("reason", reason),
+            by=checked_words("by", by),
+            grace=self._grace_of(job),
+        )
+        return await self._parts.orders.give(job.id, command)
+
+    async def retry(
+        self, id: str | JobHandle, *, from_phase: str | None = None, by: str | None = None
+    ) -> Job:
+        """Start a job that has ended over; return its record once it is queued again.
+
+        Results of the phases before the one it starts from are kept, byte for byte, and those
+        phases are not run again. Attempts and errors of the others are forgotten. A checkpoint.
+
+        Args:
+          id: the job's id, or a handle.
+          from_phase: the phase to start from; None is the first that has not completed, and the
+            first phase's name starts from the beginning. A phase after the first unfinished
+            one starts from that.
+          by: who asks; kept in the event.
+
+        Raises:
+          IllegalTransition: if the job has not ended, or has completed and no phase is named.
+          DefinitionChanged: if the job type has other phases now than the job.
+          UnknownPhase: if the job has no phase of that name.
+          UnknownJobType: if the job's type is not among the runtime's job types.
+          JobNotFound: if there is no job of that id.
+          RuntimeClosed: if the runtime's block has been left.
+        """
+        job = await self.get(id)
+        changed = self._parts.registry.named(job.type).changed_since(job)
+        if changed is not None:
+            raise DefinitionChanged(f"job {job.id} cannot be retried: {changed}")
+        command = RetryJob(from_phase=from_phase, by=checked_words("by", by))
+        return await self._parts.orders.give(job.id, command)
 
     async def find(
         self,
@@ -217,14 +291,14 @@ class Runtime:
           RuntimeClosed: if the runtime's block has been left.
         """
         query = Query(
-            states=tuple(_state(state) for state in _names(states)),
-            types=_names(types),
-            queues=_names(queues),
+            states=tuple(job_state(state) for state in names(states)),
+            types=names(types),
+            queues=names(queues),
             labels=labels or {},
             key=key,
             newest_first=newest_first,
             after=after,
-            limit=_checked_limit(limit),
+            limit=checked_limit(limit),
         )
         jobs = await self._open().store.find(query)
         return Page(jobs=tuple(jobs), next=jobs[-1].id if len(jobs) == limit else None)
@@ -244,7 +318,7 @@ class Runtime:
           JobNotFound: if there is no job of that id.
           RuntimeClosed: if the runtime closes before the job has ended.
         """
-        job = _id_of(id)
+        job = id_of(id)
         if timeout is None:
             return await self._wait(job)
         with trio.move_on_after(timeout):
@@ -270,7 +344,7 @@ class Runtime:
           RuntimeClosed: if the runtime closes before that.
         """
         answers: dict[str, Outcome | TimedOut | NotFound] = {
-            id: TimedOut(job=id) for id in map(_id_of, ids)
+            id: TimedOut(job=id) for id in map(id_of, ids)
         }
         with trio.move_on_after(float("inf") if timeout is None else timeout):
             # One after the other costs no time: each wait that is over returns at once.
@@ -308,9 +382,9 @@ class Runtime:
           RuntimeClosed: if the runtime's block has been left.
         """
         return self._open().feed.subscribe(
-            after=_checked_after(after),
-            job=None if job is None else _id_of(job),
-            types=[_event_type(each) for each in _names(types)],
+            after=checked_after(after),
+            job=None if job is None else id_of(job),
+            types=[event_type(each) for each in names(types)],
         )
 
     def events_of(self, id: str | JobHandle, *, after: int = 0) -> EventStream:
@@ -325,7 +399,7 @@ class Runtime:
           RuntimeClosed: if the runtime's block has been left.
         """
         return self._open().feed.subscribe(
-            after=_checked_after(after), job=_id_of(id), until_end=True
+            after=checked_after(after), job=id_of(id), until_end=True
         )
 
     async def drain(self, timeout: float | None = None) -> bool:
@@ -354,12 +428,19 @@ class Runtime:
             owner=parts.owner,
             active=len(parts.directory),
             waiting=len(parts.waiters),
-            threads=parts.threads.working,
+            handlers=parts.handlers.statistics(),
             committer=parts.counts.statistics(),
             scheduler=parts.tally.statistics(),
             reconciler=parts.sweeps.statistics(),
             feed=parts.feed.statistics(),
         )
+
+    def _grace_of(self, job: Job) -> float:
+        """Return the stop grace of the phase that may run; 0 if nobody knows."""
+        try:
+            return self._parts.registry.named(job.type).phases[job.current or 0].stop_grace
+        except (UnknownJobType, IndexError):
+            return 0.0
 
     async def _wait(self, id: str) -> Outcome:
         waiters = self._open().waiters
@@ -385,69 +466,3 @@ class Runtime:
         if self._parts.feed.closed:
             raise RuntimeClosed("the runtime's block has been left")
         return self._parts
-
-
-@attrs.frozen
-class JobHandle:
-    """One job of a runtime: the runtime's verbs without the id."""
-
-    id: str
-    """The job's id."""
-
-    _runtime: Runtime = attrs.field(repr=False, eq=False)
-
-    async def get(self) -> Job:
-        """Return the job's record; see `Runtime.get`."""
-        return await self._runtime.get(self.id)
-
-    async def wait(self, timeout: float | None = None) -> Outcome:
-        """Wait until the job has ended, and return how; see `Runtime.wait`."""
-        return await self._runtime.wait(self.id, timeout)
-
-    def events(self, *, after: int = 0) -> EventStream:
-        """Return the job's events, from its first one on; ends when the job has ended.
-
-        Args:
-          after: begin after the event of this `seq`.
-        """
-        return self._runtime.events_of(self.id, after=after)
-
-
-def _state(state: JobState | str) -> JobState:
-    try:
-        return JobState(state)
-    except ValueError:
-        known = ", ".join(each.value for each in JobState)
-        raise InvalidValue(f"{state!r} is not a job state; there are: {known}") from None
-
-
-def _event_type(event_type: EventType | str) -> EventType:
-    try:
-        return EventType(event_type)
-    except ValueError:
-        raise InvalidValue(f"{event_type!r} is not an event type") from None
-
-
-def _id_of(job: object) -> str:
-    if isinstance(job, JobHandle):
-        return job.id
-    if isinstance(job, str):
-        return job
-    raise InvalidValue(f"{job!r} is neither a job's id nor a handle")
-
-
-def _names(given: str | Iterable[str]) -> tuple[str, ...]:
-    """Return one name or several as a tuple: a str is one name, not its letters."""
-    return (given,) if isinstance(given, str) else tuple(given)
-
-
-def _checked_after(after: object) -> Any:
-    if after is not None and (not isinstance(after, int) or isinstance(after, bool)):
-        raise InvalidValue(f"after={after!r}: must be a whole number")
-    return after
-
-
-def _checked_limit(limit: object) -> int:
-    if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= PAGE_MOST:
-        raise InvalidValue(f"limit={limit!r}: must be from 1 to {PAGE_MOST}")
-    return limit

@@ -208,20 +208,20 @@ class Scheduler(Actor[Wake]):
             candidates, queues=self.registry.queues, limit=self.limit, holders=holders
         )
         decided = self._decide(admission.admitted, Claim(owner=self.owner))
-        results = await self.writer.commit_all(
-            [
-                claim(job, decision, Limits(total=self.limit, queue=self._limit_of(job)))
-                for job, decision in decided
-            ]
-        )
-        # No checkpoint from here on: what has been claimed is handed over.
+        claims = [
+            claim(job, decision, Limits(total=self.limit, queue=self._limit_of(job)))
+            for job, decision in decided
+        ]
         refused = 0
-        for result, (_, decision) in zip(results, decided, strict=True):
-            match moved(result, decision):
-                case Moved(job, effects):
-                    self.directory.start(job, effects)
-                case _:
-                    refused += 1
+        with self.directory.claiming(admission.admitted):
+            results = await self.writer.commit_all(claims)
+            # No checkpoint from here on: what has been claimed is handed over.
+            for result, (_, decision) in zip(results, decided, strict=True):
+                match moved(result, decision):
+                    case Moved(job, effects):
+                        self.directory.start(job, effects)
+                    case _:
+                        refused += 1
         self.tally.started += len(decided) - refused
         self.tally.refused += refused
         if refused or len(decided) < len(admission.admitted):

@@ -33,21 +33,31 @@ class LetThreadsRun(trio.abc.Instrument):
             time.sleep(_HANDOVER)
 
 
-class Threads:
-    """Runs plain functions in threads.
+class LetGo(Exception):
+    """The thread was let go before its function had returned."""
 
-    There is no limit here: the slots limit how many handlers run, and an abandoned thread that
-    never ends must not keep a place from one that would.
+
+class Threads:
+    """Runs plain functions in threads, as many at once as there are.
+
+    There is no limit here: the slots limit how many handlers run, and a thread that was let go
+    must not keep a place from another.
     """
 
     def __init__(self) -> None:
         self._limiter = trio.CapacityLimiter(math.inf)
         self._instrument = LetThreadsRun()
+        self._let_go: set[object] = set()
 
     @property
     def working(self) -> int:
-        """How many threads have work now, abandoned ones included."""
+        """How many threads have work now, those that were let go included."""
         return self._instrument.working
+
+    @property
+    def let_go(self) -> int:
+        """How many threads that were let go have not ended."""
+        return len(self._let_go)
 
     def open(self) -> None:
         """Begin to share the interpreter's lock. Call once, in trio."""
@@ -57,22 +67,39 @@ class Threads:
         """Stop sharing it."""
         trio.lowlevel.remove_instrument(self._instrument)
 
-    async def run(self, function: Callable[[], T]) -> T:
+    async def run(self, function: Callable[[], T], hold: trio.CancelScope) -> T:
         """Call a function in a thread and return what it returns.
 
-        A checkpoint. When it is cancelled the thread is abandoned: it runs on to its end, and
-        what it returns is dropped.
-        """
-        return await trio.to_thread.run_sync(
-            self._counted, function, abandon_on_cancel=True, limiter=self._limiter
-        )
+        A checkpoint. A thread cannot be stopped: a cancel waits for its end, unless *hold* is
+        cancelled, which lets the thread go.
 
-    def _counted(self, function: Callable[[], T]) -> T:
-        self._instrument.working += 1
-        try:
-            return function()
-        finally:
-            self._instrument.working -= 1
+        Args:
+          function: what to call.
+          hold: a shielded scope around the wait.
+
+        Raises:
+          LetGo: if *hold* was cancelled. The thread runs on, and what it returns is dropped.
+        """
+        call, ended = object(), False
+
+        def counted() -> T:
+            nonlocal ended
+            self._instrument.working += 1
+            try:
+                return function()
+            finally:
+                self._instrument.working -= 1
+                ended = True
+                self._let_go.discard(call)
+
+        with hold:
+            return await trio.to_thread.run_sync(
+                counted, abandon_on_cancel=True, limiter=self._limiter
+            )
+        self._let_go.add(call)
+        if ended:
+            self._let_go.discard(call)
+        raise LetGo
 
 
 def call_in_trio(token: trio.lowlevel.TrioToken, function: Callable[[], None]) -> None:

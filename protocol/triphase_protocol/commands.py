@@ -124,6 +124,57 @@ class FailJob:
 
 
 @attrs.frozen(kw_only=True)
+class CancelJob:
+    """End the job as cancelled: at once if nothing of it runs, else when that has stopped."""
+
+    reason: str | None = None
+    """Why, in somebody's words."""
+
+    by: str | None = None
+    """Who asks, in their own words."""
+
+    grace: float = 0.0
+    """Seconds that a running handler has to stop before it is abandoned."""
+
+
+@attrs.frozen(kw_only=True)
+class TimeOut:
+    """The running phase, or the whole job, has not ended in its time: ask it to stop."""
+
+    run: int
+    error: ErrorRecord
+    whole_job: bool = False
+    """It is the job's time that has passed, not the phase's."""
+
+    grace: float = 0.0
+    """Seconds that the handler has to stop before it is abandoned."""
+
+
+@attrs.frozen(kw_only=True)
+class Stopped:
+    """The handler that was asked to stop has stopped, or is abandoned."""
+
+    run: int
+    abandoned: bool = False
+    retry: Retry | None = None
+    """The phase's policy, for a phase that was stopped by its timeout."""
+    draw: float = 1.0
+    """A number from 0 to 1, for the policy's jitter."""
+    progress: Progress | None = None
+
+
+@attrs.frozen(kw_only=True)
+class RetryJob:
+    """Start a job that has ended over: from its first unfinished phase, or an earlier one."""
+
+    from_phase: str | None = None
+    """The first phase that is run again; None is the first that has not completed."""
+
+    by: str | None = None
+    """Who asks, in their own words."""
+
+
+@attrs.frozen(kw_only=True)
 class Interrupt:
     """The run's owner is gone or going: put the job back so that another run resumes it."""
 
@@ -141,6 +192,10 @@ Command: TypeAlias = (
     | SnoozePhase
     | CancelPhase
     | FailJob
+    | CancelJob
+    | TimeOut
+    | Stopped
+    | RetryJob
     | Interrupt
 )
 """Anything that can be asked of a job."""

@@ -97,6 +97,15 @@ class IllegalTransition(TriphaseError):
     code = "illegal_transition"
 
 
+class DefinitionChanged(TriphaseError):
+    """The job type has other phases now than the job was submitted with. Nothing changed.
+
+    The job's results belong to phases that are no longer there, or stand elsewhere.
+    """
+
+    code = "definition_changed"
+
+
 class StaleWrite(TriphaseError):
     """A write named a run or a version that is no longer the current one. Nothing changed."""
 

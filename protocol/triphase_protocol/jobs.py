@@ -7,6 +7,7 @@ Unix epoch, in UTC, as floats.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -52,6 +53,48 @@ class ErrorRecord:
 
     traceback: str | None = None
     """Where it was raised, cut to a bounded length; None when there was no exception."""
+
+
+class StopCause(enum.StrEnum):
+    """What a running job was stopped for."""
+
+    CANCEL = "cancel"
+    """Somebody cancelled it."""
+
+    TIMEOUT = "timeout"
+    """A phase, or the whole job, did not end in its time."""
+
+
+@attrs.frozen(kw_only=True)
+class Stop:
+    """The stopping of a run: what it is for, and how it went."""
+
+    cause: StopCause
+    """What it was stopped for; decides what becomes of the job then."""
+
+    asked_at: float
+    """When the handler was asked to stop."""
+
+    grace_until: float
+    """When a handler that has not stopped is abandoned."""
+
+    reason: str | None = None
+    """Why, in somebody's words."""
+
+    by: str | None = None
+    """Who asked, in their own words."""
+
+    error: ErrorRecord | None = None
+    """For a timeout: what the phase or the job fails with."""
+
+    whole_job: bool = False
+    """For a timeout: it was the job's time, so no other try follows."""
+
+    stopped_at: float | None = None
+    """When the handler had stopped, or was abandoned; None until then."""
+
+    abandoned: bool = False
+    """The handler had not stopped when its grace was over; what it does counts for nothing."""
 
 
 @attrs.frozen(kw_only=True)
@@ -140,6 +183,9 @@ class Job:
 
     reason: str | None = None
     """Why the job was cancelled, rejected or interrupted, in somebody's words."""
+
+    stop: Stop | None = None
+    """The last stopping of a run; None if no run was stopped since the last claim."""
 
     submitted_at: float = 0.0
     """When it was accepted."""

@@ -21,6 +21,7 @@ from .jobs import (
     PhaseRecord,
     Progress,
     Rejected,
+    Stop,
     TimedOut,
 )
 from .policies import Retry
@@ -30,6 +31,7 @@ PUBLISHED: Final[tuple[type, ...]] = (
     Job,
     PhaseRecord,
     Progress,
+    Stop,
     ErrorRecord,
     Event,
     Completed,

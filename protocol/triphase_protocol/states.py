@@ -201,6 +201,7 @@ TRANSITIONS: Final[Mapping[JobState | None, Mapping[EventType, JobState]]] = {
         _E.JOB_INTERRUPTED: JobState.INTERRUPTED,
     },
     JobState.STOPPING: {
+        _E.JOB_STOPPING: JobState.STOPPING,
         _E.JOB_CANCELLED: JobState.CANCELLED,
         _E.JOB_FAILED: JobState.FAILED,
         _E.JOB_SCHEDULED: JobState.SCHEDULED,

@@ -383,5 +383,5 @@ async def test_plain_functions_run_in_threads_of_their_own(gate: Gate) -> None:
 
     async with triphase.open_runtime([Plain], store="memory:") as runtime:
         await (await runtime.submit(Plain())).wait()
-        assert runtime.statistics().threads == 0
+        assert runtime.statistics().handlers.running == 0
     assert names != [threading.get_ident()]

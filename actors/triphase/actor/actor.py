@@ -30,6 +30,9 @@ class Actor(Generic[M]):
     and a restarted actor goes on with the messages that are still in the mailbox.
     """
 
+    stop_grace: float = 5.0
+    """Seconds that `stopped` may take."""
+
     _stop_asked = False
 
     async def started(self) -> None:
@@ -48,7 +51,7 @@ class Actor(Generic[M]):
     async def stopped(self) -> None:
         """Clean up, after the last message: at the end, a crash, or a cancel.
 
-        Shielded from cancels for `STOP_GRACE` seconds, and abandoned after them. An exception
+        Shielded from cancels for `stop_grace` seconds, and abandoned after them. An exception
         is a crash.
         """
 

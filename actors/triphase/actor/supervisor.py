@@ -50,9 +50,6 @@ M = TypeVar("M")
 
 log = logging.getLogger("triphase.actor")
 
-STOP_GRACE = 5.0
-"""Seconds that an actor's `stopped` may take."""
-
 
 @attrs.frozen(kw_only=True)
 class ChildStatistics:
@@ -336,11 +333,14 @@ class Supervisor:
             child.mailbox.crash(exc)
             raise
         finally:
-            with trio.move_on_after(STOP_GRACE, shield=True) as grace:
+            with trio.move_on_after(actor.stop_grace, shield=True) as grace:
                 await actor.stopped()
             if grace.cancelled_caught:
                 log.warning(
-                    "%s: %s had not cleaned up after %g seconds", self.name, child.name, STOP_GRACE
+                    "%s: %s had not cleaned up after %g seconds",
+                    self.name,
+                    child.name,
+                    actor.stop_grace,
                 )
 
     def _note_crash(self, child: _Child, error: Exception) -> None:

@@ -58,6 +58,7 @@ class Unreachable(TriphaseError):
 EXITS: Final[Mapping[str, Exit]] = {
     "usage": Exit.USAGE,
     "definition": Exit.USAGE,
+    "definition_changed": Exit.CONFLICT,
     "invalid_value": Exit.USAGE,
     "invalid_payload": Exit.USAGE,
     "invalid_result": Exit.USAGE,

@@ -20,7 +20,6 @@ from triphase.actor import (
     Supervisor,
     open_supervisor,
 )
-from triphase.actor.supervisor import STOP_GRACE
 
 from .cast import Boom, Crash, Doubt, Hold, Message, OddError, Probe, Quit, Say
 
@@ -265,7 +264,7 @@ async def test_a_stopped_that_hangs_is_abandoned_after_its_grace(
     with caplog.at_level(logging.WARNING, "triphase.actor"):
         async with open_supervisor(name="root") as supervisor:
             await supervisor.start(Stuck, name="stuck")
-    assert trio.current_time() - begin == STOP_GRACE
+    assert trio.current_time() - begin == Actor.stop_grace
     assert "root: stuck had not cleaned up after 5 seconds" in caplog.text
 
 

@@ -22,6 +22,7 @@ from triphase_protocol import (
     PhaseRecord,
     PhaseState,
     Progress,
+    Stop,
 )
 
 Row: TypeAlias = tuple[Any, ...]
@@ -29,7 +30,7 @@ Row: TypeAlias = tuple[Any, ...]
 
 JOB_COLUMNS: Final = (
     "n, id, type, queue, state, priority, position, run, version, key, digest, payload, labels, "
-    "owner, error, reason, submitted_at, due_at, queued_at, started_at, finished_at"
+    "owner, error, reason, stop, submitted_at, due_at, queued_at, started_at, finished_at"
 )
 """What `job_of` reads, in this order."""
 
@@ -51,6 +52,7 @@ _labels: Final = msgspec.json.Decoder(dict[str, str]).decode
 _numbers: Final = msgspec.json.Decoder(dict[str, int]).decode
 _error: Final = msgspec.json.Decoder(ErrorRecord).decode
 _progress: Final = msgspec.json.Decoder(Progress).decode
+_stop: Final = msgspec.json.Decoder(Stop).decode
 
 UNREADABLE: Final = (LookupError, TypeError, ValueError, RecursionError, msgspec.MsgspecError)
 """What reading a corrupt row raises."""
@@ -92,6 +94,7 @@ def new_job(job: Job) -> Row:
         job.owner,
         _optional(job.error),
         job.reason,
+        _optional(job.stop),
         job.submitted_at,
         job.due_at,
         job.queued_at,
@@ -113,6 +116,7 @@ def advanced_job(job: Job) -> Row:
         job.owner,
         _optional(job.error),
         job.reason,
+        _optional(job.stop),
         job.queued_at,
         job.started_at,
         job.finished_at,
@@ -172,7 +176,8 @@ def _job(row: Row, phases: tuple[PhaseRecord, ...]) -> Job:
     # fmt: off
     (
         _, id_, type_, queue, state_word, priority, position, run, version, key, digest, payload,
-        labels, owner, error, reason, submitted_at, due_at, queued_at, started_at, finished_at,
+        labels, owner, error, reason, stop, submitted_at, due_at, queued_at, started_at,
+        finished_at,
     ) = row
     # fmt: on
     state = _JOB_STATES[state_word]
@@ -194,6 +199,7 @@ def _job(row: Row, phases: tuple[PhaseRecord, ...]) -> Job:
         result=phases[-1].result if state is JobState.COMPLETED else None,
         error=None if error is None else _error(error),
         reason=reason,
+        stop=None if stop is None else _stop(stop),
         submitted_at=submitted_at,
         due_at=due_at,
         queued_at=queued_at,

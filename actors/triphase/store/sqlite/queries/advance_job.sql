@@ -1,6 +1,6 @@
 -- Replaces a job's row when nothing changes that an index looks at: half the cost of
 -- step_job.sql, whose first parameters these are.
 UPDATE jobs
-SET run = ?, version = ?, owner = ?, error = ?, reason = ?, queued_at = ?, started_at = ?,
+SET run = ?, version = ?, owner = ?, error = ?, reason = ?, stop = ?, queued_at = ?, started_at = ?,
     finished_at = ?
 WHERE n = ?

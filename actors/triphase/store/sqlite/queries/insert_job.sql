@@ -1,7 +1,7 @@
 -- Adds a job, unless its id or its key is there already.
 INSERT INTO jobs (
     id, type, queue, state, priority, position, run, version, key, digest, payload, labels,
-    owner, error, reason, submitted_at, due_at, queued_at, started_at, finished_at
+    owner, error, reason, stop, submitted_at, due_at, queued_at, started_at, finished_at
 )
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING

@@ -1,0 +1,89 @@
+"""What a user passes to the runtime's verbs, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from triphase_protocol import EventType, InvalidValue, JobState
+
+from .handle import JobHandle
+from .store.backend import PAGE_MOST
+
+
+def job_state(state: JobState | str) -> JobState:
+    """Return the state of this name.
+
+    Raises:
+      InvalidValue: if it is not one.
+    """
+    try:
+        return JobState(state)
+    except ValueError:
+        known = ", ".join(each.value for each in JobState)
+        raise InvalidValue(f"{state!r} is not a job state; there are: {known}") from None
+
+
+def event_type(event_type: EventType | str) -> EventType:
+    """Return the event type of this name.
+
+    Raises:
+      InvalidValue: if it is not one.
+    """
+    try:
+        return EventType(event_type)
+    except ValueError:
+        raise InvalidValue(f"{event_type!r} is not an event type") from None
+
+
+def id_of(job: object) -> str:
+    """Return the id that a user gave, or that of the handle.
+
+    Raises:
+      InvalidValue: if it is not one.
+    """
+    if isinstance(job, JobHandle):
+        return job.id
+    if isinstance(job, str):
+        return job
+    raise InvalidValue(f"{job!r} is neither a job's id nor a handle")
+
+
+def names(given: str | Iterable[str]) -> tuple[str, ...]:
+    """Return one name or several as a tuple: a str is one name, not its letters."""
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def checked_after(after: object) -> Any:
+    """Return a `seq` that a user gave.
+
+    Raises:
+      InvalidValue: if it is not one.
+    """
+    if after is not None and (not isinstance(after, int) or isinstance(after, bool)):
+        raise InvalidValue(f"after={after!r}: must be a whole number")
+    return after
+
+
+def checked_words(what: str, words: object) -> str | None:
+    """Return a user's words as text that a store can hold.
+
+    Raises:
+      InvalidValue: if it is not one.
+    """
+    if words is None:
+        return None
+    if not isinstance(words, str):
+        raise InvalidValue(f"{what}={words!r}: must be a str")
+    return words.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def checked_limit(limit: object) -> int:
+    """Return a page's limit that a user gave.
+
+    Raises:
+      InvalidValue: if it is not one.
+    """
+    if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= PAGE_MOST:
+        raise InvalidValue(f"limit={limit!r}: must be from 1 to {PAGE_MOST}")
+    return limit

@@ -1,0 +1,176 @@
+"""The rules of a run: from submit to claim, and how its phases follow one another."""
+
+from __future__ import annotations
+
+import attrs
+
+from triphase_protocol import (
+    CancelPhase,
+    Cause,
+    Claim,
+    CompletePhase,
+    Enqueue,
+    ErrorRecord,
+    EventType,
+    FailJob,
+    FailPhase,
+    Job,
+    JobState,
+    Json,
+    PhaseRecord,
+    ReportProgress,
+    Retry,
+    SnoozePhase,
+    Submit,
+)
+
+from .draft import Decision, Draft, StartPhase, brief, charge
+
+
+def submit(command: Submit, now: float) -> Decision:
+    """Accept a new job."""
+    due = command.due_at if command.due_at is not None and command.due_at > now else now
+    fresh = Job(
+        id=command.id,
+        type=command.type,
+        state=JobState.SCHEDULED,
+        payload=command.payload,
+        digest=command.digest,
+        phases=tuple(PhaseRecord(name=name) for name in command.phases),
+        queue=command.queue,
+        priority=command.priority,
+        key=command.key,
+        labels=command.labels,
+        submitted_at=now,
+        due_at=due,
+    )
+    draft = Draft(fresh, now, None)
+    draft.emit(
+        EventType.JOB_SUBMITTED,
+        data={"type": command.type, "queue": command.queue, "phases": list(command.phases)},
+    )
+    if due > now:
+        draft.emit(EventType.JOB_SCHEDULED, data={"cause": "delay", "due_at": due})
+    else:
+        draft.emit(EventType.JOB_QUEUED, queued_at=now)
+    return attrs.evolve(draft.decision(), changed=tuple(range(len(command.phases))))
+
+
+def enqueue(draft: Draft, _: Enqueue) -> None:
+    """Queue a scheduled job that is due."""
+    draft.emit(EventType.JOB_QUEUED, queued_at=draft.now)
+
+
+def claim(draft: Draft, command: Claim) -> None:
+    """Start a new run."""
+    job = draft.job
+    draft.run = job.run + 1
+    draft.emit(
+        EventType.JOB_STARTED,
+        data={"owner": command.owner},
+        owner=command.owner,
+        started_at=job.started_at if job.started_at is not None else draft.now,
+        finished_at=None,
+        error=None,
+        reason=None,
+        stop=None,
+    )
+    start_next(draft)
+
+
+def report_progress(draft: Draft, command: ReportProgress) -> None:
+    """Record how far the running phase has come."""
+    draft.progress(draft.running(), command.progress)
+
+
+def complete_phase(draft: Draft, command: CompletePhase) -> None:
+    """Record a result; start the next phase, or complete the job."""
+    index = draft.running()
+    draft.progress(index, command.progress)
+    draft.emit_phase(
+        index,
+        EventType.PHASE_COMPLETED,
+        result=command.result,
+        error=None,
+        finished_at=draft.now,
+    )
+    start_next(draft)
+
+
+def fail_phase(draft: Draft, command: FailPhase) -> None:
+    """Record that a try failed; schedule another by the policy, or fail the job."""
+    index = draft.running()
+    draft.progress(index, command.progress)
+    failed(draft, index, command.cause, command.error, command.retry, command.draw)
+
+
+def failed(
+    draft: Draft,
+    index: int,
+    cause: Cause,
+    error: ErrorRecord,
+    retry: Retry | None,
+    draw: float,
+    *,
+    data: dict[str, Json] | None = None,
+) -> None:
+    """Let a try fail: what follows depends on the policy and on the tries before."""
+    spent = charge(draft.phases[index], cause)
+    draft.emit_phase(
+        index,
+        EventType.PHASE_FAILED,
+        data={"cause": cause.value, "error": brief(error), **(data or {})},
+        error=error,
+        spent=spent,
+        finished_at=draft.now,
+    )
+    failures = spent.get(Cause.ERROR, 0) + spent.get(Cause.TIMEOUT, 0)
+    if retry is None or failures >= retry.attempts:
+        draft.end(EventType.JOB_FAILED, error=error)
+    else:
+        draft.reschedule(cause, retry.delay(failures, draw))
+
+
+def snooze_phase(draft: Draft, command: SnoozePhase) -> None:
+    """Let the running phase be tried again later."""
+    index = draft.running()
+    draft.progress(index, command.progress)
+    draft.emit_phase(
+        index,
+        EventType.PHASE_INTERRUPTED,
+        data={"cause": Cause.SNOOZE.value},
+        spent=charge(draft.phases[index], Cause.SNOOZE),
+        finished_at=draft.now,
+    )
+    draft.reschedule(Cause.SNOOZE, command.seconds)
+
+
+def cancel_phase(draft: Draft, command: CancelPhase) -> None:
+    """End the job as cancelled, by its own handler."""
+    index = draft.running()
+    draft.progress(index, command.progress)
+    draft.end(EventType.JOB_CANCELLED, reason=command.reason)
+
+
+def fail_job(draft: Draft, command: FailJob) -> None:
+    """Fail the job, whatever its phases' policies say."""
+    draft.end(EventType.JOB_FAILED, error=command.error)
+
+
+def start_next(draft: Draft) -> None:
+    """Start the first phase that has not completed, or complete the job."""
+    index = draft.current
+    if index is None:
+        result = draft.phases[-1].result if draft.phases else None
+        draft.end(EventType.JOB_COMPLETED, result=result)
+        return
+    draft.emit_phase(
+        index,
+        EventType.PHASE_STARTED,
+        attempt=draft.phases[index].attempt + 1,
+        progress=None,
+        error=None,
+        started_at=draft.now,
+        finished_at=None,
+    )
+    draft.effects.append(StartPhase(index))

@@ -1,0 +1,176 @@
+"""The rules of stopping: cancel, time out, interrupt, and start over.
+
+A running job is stopped in two steps. It is asked to stop (`job.stopping`), and only when its
+handler has stopped, or was abandoned after its grace, does it become what it was stopped for.
+Until then it holds its slot, since something of it still runs.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from triphase_protocol import (
+    STATES,
+    CancelJob,
+    Cause,
+    ErrorRecord,
+    EventType,
+    IllegalTransition,
+    Interrupt,
+    JobState,
+    Json,
+    PhaseRecord,
+    RetryJob,
+    Stop,
+    StopCause,
+    Stopped,
+    TimeOut,
+    UnknownPhase,
+)
+
+from .draft import Draft, StopPhase, brief, charge
+from .runs import failed
+
+
+def cancel_job(draft: Draft, command: CancelJob) -> None:
+    """End the job as cancelled, at once or when what runs of it has stopped."""
+    job, state = draft.job, draft.job.state
+    if STATES[state].terminal:
+        raise IllegalTransition(f"job {job.id} cannot be cancelled: it is {state.value}")
+    if state is JobState.STOPPING and job.stop and job.stop.cause is StopCause.CANCEL:
+        raise IllegalTransition(f"job {job.id} is being cancelled already")
+    stop = Stop(
+        cause=StopCause.CANCEL,
+        asked_at=draft.now,
+        grace_until=draft.now + command.grace,
+        reason=command.reason,
+        by=command.by,
+    )
+    if not STATES[state].holds_slot:
+        _cancelled(draft, attrs.evolve(stop, stopped_at=draft.now), "nothing ran")
+    else:
+        _ask(draft, stop)
+
+
+def time_out(draft: Draft, command: TimeOut) -> None:
+    """Ask the running phase to stop, because its time or the job's has passed."""
+    draft.running()
+    _ask(
+        draft,
+        Stop(
+            cause=StopCause.TIMEOUT,
+            asked_at=draft.now,
+            grace_until=draft.now + command.grace,
+            error=command.error,
+            whole_job=command.whole_job,
+        ),
+    )
+
+
+def stopped(draft: Draft, command: Stopped) -> None:
+    """Let the job become what it was stopped for."""
+    index = draft.running(JobState.STOPPING)
+    stop = attrs.evolve(_stop_of(draft), stopped_at=draft.now, abandoned=command.abandoned)
+    draft.progress(index, command.progress)
+    how = "abandoned" if command.abandoned else "stopped"
+    if stop.cause is StopCause.CANCEL:
+        _cancelled(draft, stop, how)
+        return
+    draft.to["stop"] = stop
+    retry = None if stop.whole_job else command.retry
+    data: dict[str, Json] = {"how": how}
+    failed(draft, index, Cause.TIMEOUT, _error_of(stop), retry, command.draw, data=data)
+
+
+def interrupt(draft: Draft, command: Interrupt) -> None:
+    """Put back a run whose owner is gone or going; what was being stopped has stopped."""
+    stopping = draft.state is JobState.STOPPING
+    index = draft.running(JobState.STOPPING if stopping else JobState.RUNNING)
+    if stopping:
+        stop = attrs.evolve(_stop_of(draft), stopped_at=draft.now)
+        if stop.cause is StopCause.CANCEL:
+            _cancelled(draft, stop, "its owner is gone")
+            return
+        if stop.whole_job:
+            draft.end(EventType.JOB_FAILED, error=_error_of(stop), stop=stop)
+            return
+    draft.emit_phase(
+        index,
+        EventType.PHASE_INTERRUPTED,
+        data={"cause": command.cause.value, "reason": command.reason},
+        error=ErrorRecord(type="Interrupted", message=command.reason),
+        spent=charge(draft.phases[index], command.cause),
+        finished_at=draft.now,
+    )
+    draft.reschedule(command.cause, 0.0)
+    draft.emit(EventType.JOB_QUEUED, queued_at=draft.now)
+
+
+def retry_job(draft: Draft, command: RetryJob) -> None:
+    """Start a job that has ended over; results before the phase it starts from are kept."""
+    job = draft.job
+    if not job.terminal:
+        raise IllegalTransition(f"job {job.id} cannot be retried: it is {job.state.value}")
+    begin = _first_to_run(draft, command.from_phase)
+    again = [phase.name for phase in draft.phases[begin:]]
+    draft.phases[begin:] = [PhaseRecord(name=name) for name in again]
+    draft.emit(
+        EventType.JOB_RETRIED,
+        data={"from": again[0], "phases": again, "by": command.by},
+        error=None,
+        reason=None,
+        result=None,
+        stop=None,
+        position=0,
+        due_at=draft.now,
+        started_at=None,
+        finished_at=None,
+    )
+    draft.emit(EventType.JOB_QUEUED, queued_at=draft.now)
+
+
+def _first_to_run(draft: Draft, name: str | None) -> int:
+    """Return the index of the first phase that a retry runs again."""
+    job, unfinished = draft.job, draft.current
+    if name is None:
+        if unfinished is None:
+            raise IllegalTransition(
+                f"job {job.id} has completed every phase: name the one to start from"
+            )
+        return unfinished
+    names = [phase.name for phase in draft.phases]
+    if name not in names:
+        raise UnknownPhase(f"job {job.id} has no phase {name!r}; it has: {', '.join(names)}")
+    index = names.index(name)
+    # A phase needs the results of those before it.
+    return index if unfinished is None else min(index, unfinished)
+
+
+def _ask(draft: Draft, stop: Stop) -> None:
+    data: dict[str, Json] = {
+        "cause": stop.cause.value,
+        "grace_until": stop.grace_until,
+        "reason": stop.reason,
+        "by": stop.by,
+    }
+    if stop.error is not None:
+        data["error"] = brief(stop.error)
+    draft.emit(EventType.JOB_STOPPING, data=data, stop=stop)
+    draft.effects.append(StopPhase())
+
+
+def _cancelled(draft: Draft, stop: Stop, how: str) -> None:
+    seconds = (stop.stopped_at or stop.asked_at) - stop.asked_at
+    data: dict[str, Json] = {"how": how, "by": stop.by, "seconds": round(seconds, 6)}
+    draft.end(EventType.JOB_CANCELLED, data=data, reason=stop.reason, stop=stop)
+
+
+def _stop_of(draft: Draft) -> Stop:
+    stop: Stop | None = draft.job.stop
+    if stop is None:
+        raise IllegalTransition(f"job {draft.job.id} is stopping, and nothing says what for")
+    return stop
+
+
+def _error_of(stop: Stop) -> ErrorRecord:
+    return stop.error or ErrorRecord(type="Timeout", message="its time has passed")
