@@ -27,7 +27,9 @@ from triphase_protocol import (
     Interrupt,
     Job,
     JobState,
+    OnRestart,
     Progress,
+    Recovery,
     ReportProgress,
     Retry,
     RetryJob,
@@ -101,7 +103,8 @@ def _commands(job: Job | None) -> Iterator[Command]:
     if job.state is JobState.RUNNING:
         # Decided in other states too, but nobody asks for it there.
         yield FailJob(run=run, error=error)
-    yield Interrupt(cause=Cause.LOST, reason="reason")
+    for then in OnRestart:
+        yield Interrupt(cause=Cause.LOST, reason="reason", policy=Recovery(then))
     yield CancelJob(reason="reason", by="by", grace=1.0)
     yield TimeOut(run=run, error=error, grace=1.0)
     yield TimeOut(run=run, error=error, whole_job=True, grace=1.0)

@@ -30,6 +30,8 @@ from triphase_protocol import (
     InvalidPayload,
     Job,
     Json,
+    OnRestart,
+    Recovery,
     Retry,
     UnknownPhase,
     decode,
@@ -230,6 +232,9 @@ class Definition:
     timeout: float | None
     """Seconds from a job's first start to its end, or None."""
 
+    recovery: Recovery
+    """What becomes of a job whose run is interrupted."""
+
     phases: tuple[Phase[Any], ...]
     """In the order in which they run."""
 
@@ -314,7 +319,12 @@ def job(cls: type[T], /) -> type[T]: ...
 
 @overload
 def job(
-    *, name: str | None = None, queue: str = "default", timeout: float | None = None
+    *,
+    name: str | None = None,
+    queue: str = "default",
+    timeout: float | None = None,
+    on_restart: OnRestart | str = OnRestart.RESUME,
+    lost_most: int = 5,
 ) -> _JobDecorator: ...
 
 
@@ -326,6 +336,8 @@ def job(
     name: str | None = None,
     queue: str = "default",
     timeout: float | None = None,
+    on_restart: OnRestart | str = OnRestart.RESUME,
+    lost_most: int = 5,
 ) -> Any:
     """Make a class a job type: a frozen attrs class whose fields are the job's payload.
 
@@ -335,6 +347,11 @@ def job(
         when you rename the class, so that stored jobs still find it.
       queue: where its jobs go unless `submit` says otherwise.
       timeout: seconds from a job's first start to its end; a job that takes longer fails.
+      on_restart: what becomes of a job whose process died or was shut down while it ran:
+        "resume" goes on with the interrupted phase, "restart" begins with the first, "fail"
+        fails it, "hold" ends it as `interrupted` until somebody retries it.
+      lost_most: how often its process may die in one phase before the job fails. A shutdown
+        does not count.
 
     Raises:
       DefinitionError: if the class has no phases, two of one name, or a bad argument.
@@ -349,10 +366,28 @@ def job(
         phases = _phases_of(cls, chosen)
         # Not slotted: a slotted class is a copy, and its methods would close over the original.
         frozen = attrs.frozen(cls, slots=False)
-        setattr(frozen, _MARK, Definition(chosen, frozen, queue, timeout, phases))
+        definition = Definition(
+            chosen, frozen, queue, timeout, _recovery(chosen, on_restart, lost_most), phases
+        )
+        setattr(frozen, _MARK, definition)
         return frozen
 
     return decorate if cls is None else decorate(cls)
+
+
+def _recovery(name: str, then: object, lost_most: object) -> Recovery:
+    try:
+        chosen = OnRestart(str(then))
+    except ValueError:
+        known = ", ".join(repr(each.value) for each in OnRestart)
+        raise DefinitionError(
+            f"job type {name!r}: on_restart={then!r}; there are: {known}"
+        ) from None
+    if not isinstance(lost_most, int) or isinstance(lost_most, bool) or lost_most < 0:
+        raise DefinitionError(
+            f"job type {name!r}: lost_most={lost_most!r}: must be a whole number from 0"
+        )
+    return Recovery(chosen, lost_most)
 
 
 def _phases_of(cls: type, name: str) -> tuple[Phase[Any], ...]:

@@ -132,7 +132,11 @@ class JobActor(Actor[JobMessage]):
         self._job = job
         self._effects = effects
         self._ended = False
-        self._why = Interrupt(cause=Cause.SHUTDOWN, reason="the runtime stopped")
+        self._why = Interrupt(
+            cause=Cause.SHUTDOWN,
+            reason="the runtime stopped",
+            policy=surroundings.registry.recovery_of(job.type),
+        )
         self._timers = _Timers()
         self._handling: Handling | None = None
         self._grace = 0.0
@@ -152,7 +156,8 @@ class JobActor(Actor[JobMessage]):
             while not self._ended:
                 await self._next(context, mailbox)
         except Exception as exc:
-            self._why = Interrupt(cause=Cause.LOST, reason=f"its actor crashed: {exc!r}")
+            reason = f"its actor crashed: {exc!r}"
+            self._why = attrs.evolve(self._why, cause=Cause.LOST, reason=reason)
             raise
 
     async def stopped(self) -> None:

@@ -207,7 +207,9 @@ class _Tree:
         )
         await root.start(lambda: JobSupervisor(directory), name="jobs")
         await root.start(
-            lambda: Reconciler(self.store, writer, directory, self.clock, self.owner, self.sweeps),
+            lambda: Reconciler(
+                self.store, writer, self.registry, directory, self.clock, self.owner, self.sweeps
+            ),
             name="reconciler",
         )
         self.scheduler = await root.start(
@@ -235,7 +237,7 @@ class _Tree:
                 clock=self.clock,
                 entropy=self.entropy,
                 handlers=self.handlers,
-                orders=Orders(self.store, Journal(writer, self.clock), directory),
+                orders=Orders(self.store, Journal(writer, self.clock), directory, self.registry),
                 directory=directory,
                 feed=self.feed,
                 waiters=self.waiters,

@@ -24,6 +24,7 @@ from .actor import ActorError
 from .directory import Directory
 from .job_actor import Order
 from .journal import Journal, Moved
+from .registry import Registry
 from .store.backend import Store
 from .store.operations import Why
 
@@ -35,6 +36,7 @@ class Orders:
     store: Store
     journal: Journal
     directory: Directory
+    registry: Registry
 
     async def give(self, id: str, command: Command) -> Job:
         """Carry a command out on a job, and return its record once that is durable.
@@ -68,7 +70,8 @@ class Orders:
             raise JobNotFound(f"there is no job {id!r}")
         if STATES[job.state].holds_slot:
             # Nobody runs it: its actor could not even put it back.
-            lost = Interrupt(cause=Cause.LOST, reason="nobody runs it")
+            policy = self.registry.recovery_of(job.type)
+            lost = Interrupt(cause=Cause.LOST, reason="nobody runs it", policy=policy)
             await self.journal.move(job, lost)
             return None
         result = await self.journal.move(job, command)

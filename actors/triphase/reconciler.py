@@ -20,6 +20,7 @@ from .clock import Clock
 from .directory import Directory
 from .journal import step
 from .lifecycle import decide
+from .registry import Registry
 from .store.backend import PAGE_MOST, Query, Store
 from .store.committer import Writer
 from .store.operations import Applied, Step
@@ -72,6 +73,7 @@ class Reconciler(Actor[Never]):
 
     store: Store
     writer: Writer
+    registry: Registry
     directory: Directory
     clock: Clock
     owner: str
@@ -127,7 +129,8 @@ class Reconciler(Actor[Never]):
         for job in lost:
             reason = f"its owner {job.owner} is gone"
             try:
-                command = Interrupt(cause=Cause.LOST, reason=reason)
+                policy = self.registry.recovery_of(job.type)
+                command = Interrupt(cause=Cause.LOST, reason=reason, policy=policy)
                 steps.append(step(job, decide(job, command, self.clock.now())))
             except TriphaseError as exc:
                 log.warning("job %s cannot be put back: %s", job.id, exc)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from triphase_protocol import DefinitionError, Queue, UnknownJobType, UnknownQueue
+from triphase_protocol import DefinitionError, Queue, Recovery, UnknownJobType, UnknownQueue
 
 from .definition import Definition, definition_of
 
@@ -75,6 +75,11 @@ class Registry:
             raise UnknownJobType(
                 f"{name!r} is not among this runtime's job types: {self._known()}"
             ) from None
+
+    def recovery_of(self, name: str) -> Recovery:
+        """Return the restart policy of a job type; the default if the type is not known."""
+        definition = self._types.get(name)
+        return Recovery() if definition is None else definition.recovery
 
     def check_queue(self, name: str) -> str:
         """Return the name, if there is such a queue.

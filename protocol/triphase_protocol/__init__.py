@@ -68,7 +68,7 @@ from .jobs import (
     TimedOut,
     outcome_of,
 )
-from .policies import NO_RETRY, Queue, Retry
+from .policies import NO_RETRY, OnRestart, Queue, Recovery, Retry
 from .schema import json_schema, payload_schema
 from .states import (
     JOB_EVENTS,
@@ -127,11 +127,13 @@ __all__ = [
     "KeyConflict",
     "NotAStore",
     "NotFound",
+    "OnRestart",
     "Outcome",
     "PhaseRecord",
     "PhaseState",
     "Progress",
     "Queue",
+    "Recovery",
     "Rejected",
     "ReportProgress",
     "Retry",

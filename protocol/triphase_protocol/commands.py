@@ -13,7 +13,7 @@ from typing import TypeAlias
 import attrs
 
 from .jobs import ErrorRecord, Json, Progress
-from .policies import Retry
+from .policies import Recovery, Retry
 
 
 class Cause(enum.StrEnum):
@@ -176,10 +176,11 @@ class RetryJob:
 
 @attrs.frozen(kw_only=True)
 class Interrupt:
-    """The run's owner is gone or going: put the job back so that another run resumes it."""
+    """The run's owner is gone or going: the job becomes what its type's policy says."""
 
     cause: Cause
     reason: str
+    policy: Recovery = attrs.field(factory=Recovery)
 
 
 Command: TypeAlias = (

@@ -85,6 +85,6 @@ def fold(events: Iterable[Event]) -> Summary:
             phases[event.phase] = next_phase_state(phases[event.phase], event.type)
         elif event.type is EventType.JOB_SUBMITTED:
             phases = dict.fromkeys(event.data.get("phases", ()), PhaseState.PENDING)
-        elif event.type is EventType.JOB_RETRIED:
+        elif event.type in (EventType.JOB_RETRIED, EventType.JOB_SCHEDULED):
             phases.update(dict.fromkeys(event.data.get("phases", ()), PhaseState.PENDING))
     return Summary(state=state, run=run, version=version, phases=phases)

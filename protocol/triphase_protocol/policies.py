@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import math
 
 import attrs
@@ -95,3 +96,30 @@ class Queue:
             raise DefinitionError(f"Queue(limit={self.limit!r}): must be a whole number from 1")
         if not isinstance(self.paused, bool):
             raise DefinitionError(f"Queue(paused={self.paused!r}): must be True or False")
+
+
+class OnRestart(enum.StrEnum):
+    """What becomes of a job whose run was interrupted: its process died, or was shut down."""
+
+    RESUME = "resume"
+    """It goes on with the interrupted phase."""
+
+    RESTART = "restart"
+    """It starts from its first phase; the results of completed phases are dropped."""
+
+    FAIL = "fail"
+    """It fails."""
+
+    HOLD = "hold"
+    """It ends as `interrupted`, and waits for somebody to retry it."""
+
+
+@attrs.frozen
+class Recovery:
+    """The policy of a job type for runs that are interrupted."""
+
+    then: OnRestart = OnRestart.RESUME
+    """What becomes of the job."""
+
+    lost_most: int = 5
+    """How often its process may be lost in one phase before it fails. A shutdown is no loss."""

@@ -124,17 +124,23 @@ class Draft:
             data: dict[str, Json] = unstructure(progress)
             self.emit_phase(index, EventType.PHASE_PROGRESS, data=data, progress=progress)
 
-    def reschedule(self, cause: Cause, delay: float) -> None:
-        """End the run, and let another follow."""
+    def reschedule(self, cause: Cause, delay: float, *, phases: list[str] | None = None) -> None:
+        """End the run, and let another follow; *phases* begin anew then."""
         due = self.now + delay
         data: dict[str, Json] = {"cause": cause.value, "due_at": due}
+        if phases is not None:
+            data["phases"] = phases
         self.emit(EventType.JOB_SCHEDULED, data=data, due_at=due, owner=None)
         self.effects.append(EndRun())
 
     def end(self, event: EventType, *, data: dict[str, Json] | None = None, **to: Any) -> None:
         """End the job: every phase that has not ended ends with it, then the job itself."""
+        ended = {PhaseState.COMPLETED, PhaseState.FAILED, PhaseState.CANCELLED}
+        if event is EventType.JOB_INTERRUPTED:
+            # Which phase it was is what somebody who decides wants to know.
+            ended.add(PhaseState.INTERRUPTED)
         for index, phase in enumerate(list(self.phases)):
-            if phase.state not in (PhaseState.COMPLETED, PhaseState.FAILED, PhaseState.CANCELLED):
+            if phase.state not in ended:
                 self.emit_phase(index, EventType.PHASE_CANCELLED, finished_at=self.now)
         data = dict(data or {})
         if isinstance(error := to.get("error"), ErrorRecord):

@@ -19,6 +19,7 @@ from triphase_protocol import (
     Interrupt,
     JobState,
     Json,
+    OnRestart,
     PhaseRecord,
     RetryJob,
     Stop,
@@ -94,16 +95,35 @@ def interrupt(draft: Draft, command: Interrupt) -> None:
         if stop.whole_job:
             draft.end(EventType.JOB_FAILED, error=_error_of(stop), stop=stop)
             return
+    error = ErrorRecord(type="Interrupted", message=command.reason)
+    spent = charge(draft.phases[index], command.cause)
     draft.emit_phase(
         index,
         EventType.PHASE_INTERRUPTED,
         data={"cause": command.cause.value, "reason": command.reason},
-        error=ErrorRecord(type="Interrupted", message=command.reason),
-        spent=charge(draft.phases[index], command.cause),
+        error=error,
+        spent=spent,
         finished_at=draft.now,
     )
-    draft.reschedule(command.cause, 0.0)
-    draft.emit(EventType.JOB_QUEUED, queued_at=draft.now)
+    lost = spent.get(Cause.LOST, 0)
+    if command.cause is Cause.LOST and lost > command.policy.lost_most:
+        message = f"{draft.phases[index].name}: its process was lost {lost} times"
+        draft.end(EventType.JOB_FAILED, error=ErrorRecord(type="Lost", message=message))
+        return
+    match command.policy.then:
+        case OnRestart.FAIL:
+            draft.end(EventType.JOB_FAILED, error=error)
+        case OnRestart.HOLD:
+            draft.end(EventType.JOB_INTERRUPTED, reason=command.reason)
+        case OnRestart.RESTART:
+            names = [phase.name for phase in draft.phases]
+            # The losses are kept: a job that kills its process again and again must end.
+            draft.phases[:] = [
+                PhaseRecord(name=phase.name, spent=phase.spent) for phase in draft.phases
+            ]
+            _put_back(draft, command.cause, phases=names)
+        case OnRestart.RESUME:
+            _put_back(draft, command.cause)
 
 
 def retry_job(draft: Draft, command: RetryJob) -> None:
@@ -126,6 +146,11 @@ def retry_job(draft: Draft, command: RetryJob) -> None:
         started_at=None,
         finished_at=None,
     )
+    draft.emit(EventType.JOB_QUEUED, queued_at=draft.now)
+
+
+def _put_back(draft: Draft, cause: Cause, phases: list[str] | None = None) -> None:
+    draft.reschedule(cause, 0.0, phases=phases)
     draft.emit(EventType.JOB_QUEUED, queued_at=draft.now)
 
 
