@@ -61,6 +61,16 @@ from triphase_protocol import (
 )
 
 from . import actor as actor, store as store
+from .admission import (
+    Draining,
+    NotDue,
+    NotWaiting,
+    QueueFull,
+    QueuePaused,
+    QueueUnknown,
+    StoreFull,
+    TypeUnknown,
+)
 from .clock import Clock, SystemClock, TrioClock
 from .context import Context
 from .definition import Phase, job, phase
@@ -91,6 +101,7 @@ __all__ = [
     "CorruptRecord",
     "DefinitionChanged",
     "DefinitionError",
+    "Draining",
     "Entropy",
     "ErrorRecord",
     "Event",
@@ -111,7 +122,9 @@ __all__ = [
     "JobState",
     "KeyConflict",
     "NotAStore",
+    "NotDue",
     "NotFound",
+    "NotWaiting",
     "OnRestart",
     "Outcome",
     "Page",
@@ -120,6 +133,9 @@ __all__ = [
     "PhaseState",
     "Progress",
     "Queue",
+    "QueueFull",
+    "QueuePaused",
+    "QueueUnknown",
     "ReconcilerStatistics",
     "Rejected",
     "Retry",
@@ -134,6 +150,7 @@ __all__ = [
     "StopCause",
     "StoreClosed",
     "StoreError",
+    "StoreFull",
     "StoreLocked",
     "StoreTooNew",
     "StoreUnavailable",
@@ -141,6 +158,7 @@ __all__ = [
     "TimedOut",
     "TrioClock",
     "TriphaseError",
+    "TypeUnknown",
     "UnknownJobType",
     "UnknownPhase",
     "UnknownQueue",

@@ -7,12 +7,12 @@ position, over all queues together. A queue that is full or paused stops only it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias
 
 import attrs
 
-from triphase_protocol import Job, Queue
+from triphase_protocol import Job, JobState, Queue
 
 
 @attrs.frozen
@@ -48,8 +48,43 @@ class QueueUnknown:
     queue: str
 
 
-Blocker: TypeAlias = QueuePaused | QueueFull | StoreFull | QueueUnknown
-"""Why a queued job may not start."""
+@attrs.frozen
+class TypeUnknown:
+    """This runtime has no such job type."""
+
+    type: str
+
+
+@attrs.frozen
+class NotDue:
+    """The job is not to be queued before this time: wall-clock seconds since the epoch."""
+
+    due_at: float
+
+
+@attrs.frozen
+class NotWaiting:
+    """The job does not wait to be started: it runs, or has ended."""
+
+    state: JobState
+
+
+@attrs.frozen
+class Draining:
+    """The runtime starts nothing more."""
+
+
+Blocker: TypeAlias = (
+    QueuePaused
+    | QueueFull
+    | StoreFull
+    | QueueUnknown
+    | TypeUnknown
+    | NotDue
+    | NotWaiting
+    | Draining
+)
+"""What stands in the way of a job's start."""
 
 
 @attrs.frozen
@@ -98,6 +133,49 @@ def admit(
             in_use[job.queue] = held + 1
             total += 1
     return Admission(tuple(admitted), blocked)
+
+
+def blockers(
+    job: Job,
+    ahead: Sequence[Job],
+    *,
+    types: Collection[str],
+    queues: Mapping[str, Queue],
+    limit: int,
+    holders: Mapping[str, int],
+    now: float,
+    draining: bool,
+) -> tuple[Blocker, ...]:
+    """Return what stands in the way of a job; nothing if the next admission starts it.
+
+    Asks `admit` itself, so it cannot say anything else than what is then done.
+
+    Args:
+      job: the job as it is.
+      ahead: the queued jobs that the next admission looks at; *job* may be among them.
+      types: the job types that can be run.
+      queues: the queues' settings.
+      limit: how many jobs of the whole store may hold a slot.
+      holders: how many hold one now, by queue.
+      now: wall-clock seconds since the epoch.
+      draining: nothing more is started.
+    """
+    found: list[Blocker] = [Draining()] if draining else []
+    if job.state is JobState.SCHEDULED:
+        if job.due_at > now:
+            return (*found, NotDue(job.due_at))
+    elif job.state is not JobState.QUEUED:
+        return (NotWaiting(job.state),)
+    if job.type not in types:
+        found.append(TypeUnknown(job.type))
+    others = [each for each in ahead if each.id != job.id]
+    # A job that is due, but not queued yet, comes behind those that are.
+    position = job.position or max((each.position for each in others), default=0) + 1
+    candidates = [*others, attrs.evolve(job, position=position)]
+    blocked = admit(candidates, queues=queues, limit=limit, holders=holders).blocked
+    if job.id in blocked:
+        found.append(blocked[job.id])
+    return tuple(found)
 
 
 def room(*, queues: Mapping[str, Queue], limit: int, holders: Mapping[str, int]) -> dict[str, int]:

@@ -8,6 +8,7 @@ import attrs
 
 from triphase_protocol import Job, Outcome
 
+from .admission import Blocker
 from .feed import EventStream
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ class JobHandle:
     async def get(self) -> Job:
         """Return the job's record; see `Runtime.get`."""
         return await self._runtime.get(self.id)
+
+    async def explain(self) -> tuple[Blocker, ...]:
+        """Return what stands in the way of the job's start; see `Runtime.explain`."""
+        return await self._runtime.explain(self.id)
 
     async def cancel(self, *, reason: str | None = None, by: str | None = None) -> Job:
         """Cancel the job; see `Runtime.cancel`."""

@@ -33,9 +33,10 @@ from .handlers import Handlers
 from .job_actor import Surroundings
 from .journal import Journal
 from .orders import Orders
+from .parts import Parts
 from .reconciler import Reconciler, Sweeps
 from .registry import Registry
-from .runtime import Parts, Runtime
+from .runtime import Runtime
 from .scheduler import Scheduler, Signals, Tally, Wake
 from .store.backend import Store
 from .store.committer import Committer, Counts, Writer
@@ -234,6 +235,7 @@ class _Tree:
                 store=self.store,
                 writer=writer,
                 registry=self.registry,
+                limit=self.limit,
                 clock=self.clock,
                 entropy=self.entropy,
                 handlers=self.handlers,

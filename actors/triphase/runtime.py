@@ -27,6 +27,7 @@ from triphase_protocol import (
 )
 
 from .actor import ActorStopped
+from .admission import Blocker, blockers, room
 from .arguments import (
     checked_after,
     checked_limit,
@@ -36,23 +37,18 @@ from .arguments import (
     job_state,
     names,
 )
-from .clock import Clock
-from .directory import Directory
-from .entropy import Entropy
 from .errors import RuntimeClosed
-from .feed import EventStream, Feed, FeedStatistics
+from .feed import EventStream, FeedStatistics
 from .handle import JobHandle
-from .handlers import Handlers, HandlersStatistics
+from .handlers import HandlersStatistics
 from .lifecycle import decide
-from .orders import Orders
-from .reconciler import ReconcilerStatistics, Sweeps
-from .registry import Registry
-from .scheduler import SchedulerStatistics, Signals, Tally
-from .store.backend import Query, Store
-from .store.committer import CommitterStatistics, Counts, Writer
+from .parts import Parts
+from .reconciler import ReconcilerStatistics
+from .scheduler import SchedulerStatistics
+from .store.backend import Query
+from .store.committer import CommitterStatistics
 from .store.operations import Applied, Submit as SubmitOperation
 from .submission import check_same, submission
-from .waiters import Waiters
 
 
 @attrs.frozen(kw_only=True)
@@ -85,27 +81,6 @@ class Page:
 
     next: str | None
     """Pass this as `after=` for the next page; None if this is the last."""
-
-
-@attrs.frozen(kw_only=True, eq=False)
-class Parts:
-    """What a runtime is made of."""
-
-    owner: str
-    store: Store
-    writer: Writer
-    registry: Registry
-    clock: Clock
-    entropy: Entropy
-    handlers: Handlers
-    orders: Orders
-    directory: Directory
-    feed: Feed
-    waiters: Waiters
-    counts: Counts
-    tally: Tally
-    sweeps: Sweeps
-    signals: Signals
 
 
 class Runtime:
@@ -260,6 +235,37 @@ class Runtime:
             raise DefinitionChanged(f"job {job.id} cannot be retried: {changed}")
         command = RetryJob(from_phase=from_phase, by=checked_words("by", by))
         return await self._parts.orders.give(job.id, command)
+
+    async def explain(self, id: str | JobHandle) -> tuple[Blocker, ...]:
+        """Return what stands in the way of a job's start, as values; nothing if it starts next.
+
+        The answer is the scheduler's own: the function that admits jobs is asked about this one.
+        A checkpoint.
+
+        Args:
+          id: the job's id, or a handle.
+
+        Raises:
+          JobNotFound: if there is no job of that id.
+          RuntimeClosed: if the runtime's block has been left.
+        """
+        parts = self._open()
+        job = await self.get(id)
+        holders = await parts.store.slots()
+        queues, limit = parts.registry.queues, parts.limit
+        ahead: list[Job] = []
+        for queue, most in room(queues=queues, limit=limit, holders=holders).items():
+            ahead += await parts.store.queued(queue, parts.registry.names, most)
+        return blockers(
+            job,
+            ahead,
+            types=parts.registry.names,
+            queues=queues,
+            limit=limit,
+            holders=holders,
+            now=parts.clock.now(),
+            draining=parts.signals.draining,
+        )
 
     async def find(
         self,
