@@ -67,6 +67,7 @@ class Phase(Generic[R_co]):
         timeout: float | None,
         retry: Retry,
         stop_grace: float,
+        version: int,
     ) -> None:
         self.handler = handler
         """The function as it was written."""
@@ -79,6 +80,9 @@ class Phase(Generic[R_co]):
 
         self.retry = retry
         """The policy after a try that failed."""
+
+        self.version = version
+        """The version of the declaration: a job submitted with another is not run."""
 
         self.stop_grace = stop_grace
         """Seconds that the handler has to stop, once asked to, before it is abandoned."""
@@ -127,6 +131,7 @@ def phase(
     timeout: float | None = None,
     retry: Retry = NO_RETRY,
     stop_grace: float = 10.0,
+    version: int = 1,
 ) -> _PhaseDecorator: ...
 
 
@@ -138,6 +143,7 @@ def phase(
     timeout: float | None = None,
     retry: Retry = NO_RETRY,
     stop_grace: float = 10.0,
+    version: int = 1,
 ) -> Any:
     """Make a method a phase of its job type. Phases run in the order they are written.
 
@@ -153,6 +159,8 @@ def phase(
       stop_grace: seconds that the handler has to stop when it is cancelled or its time has
         passed. One that has not stopped then is abandoned: it may run on, and nothing it does
         counts.
+      version: raise it when what the phase returns no longer means the same. Jobs submitted with
+        another version are not run or retried, instead of guessing at their results.
 
     Raises:
       DefinitionError: if the method cannot be a phase, or there is one of that name already.
@@ -173,7 +181,11 @@ def phase(
         if not isinstance(retry, Retry):
             raise DefinitionError(f"phase {chosen!r}: retry={retry!r} is not a triphase.Retry")
         check_seconds(f"phase {chosen!r}: stop_grace", stop_grace, least=0.0)
-        return Phase(handler, chosen, timeout, retry, stop_grace)
+        if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+            raise DefinitionError(
+                f"phase {chosen!r}: version={version!r}: must be a whole number from 1"
+            )
+        return Phase(handler, chosen, timeout, retry, stop_grace, version)
 
     return decorate if handler is None else decorate(handler, depth=2)
 
@@ -271,8 +283,8 @@ class Definition:
 
     def changed_since(self, job: Job) -> str | None:
         """Return how the phases differ from those a job was submitted with; None if they do not."""
-        stored = [phase.name for phase in job.phases]
-        declared = [phase.name for phase in self.phases]
+        stored = [_versioned(phase.name, phase.version) for phase in job.phases]
+        declared = [_versioned(phase.name, phase.version) for phase in self.phases]
         if stored == declared:
             return None
         return (
@@ -417,6 +429,10 @@ def definition_of(cls: type) -> Definition:
     if not isinstance(definition, Definition):
         raise DefinitionError(f"{cls!r} is not a job type: decorate the class with @triphase.job()")
     return definition
+
+
+def _versioned(name: str, version: int) -> str:
+    return name if version == 1 else f"{name} (version {version})"
 
 
 def _result_type(handler: Callable[..., Any], names: dict[str, Any]) -> Any:

@@ -45,6 +45,7 @@ def submission(
         id=id,
         type=definition.name,
         phases=tuple(phase.name for phase in definition.phases),
+        versions={phase.name: phase.version for phase in definition.phases},
         payload=payload,
         digest=definition.digest(payload),
         queue=registry.check_queue(definition.queue if queue is None else queue),

@@ -50,6 +50,8 @@ class Submit:
     labels: Mapping[str, str] = attrs.field(factory=dict[str, str])
     due_at: float | None = None
     """Not before this time; None is at once."""
+    versions: Mapping[str, int] = attrs.field(factory=dict[str, int])
+    """The versions of the phases' declarations, by name; 1 where none is given."""
 
 
 @attrs.frozen(kw_only=True)

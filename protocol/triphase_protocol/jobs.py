@@ -104,6 +104,9 @@ class PhaseRecord:
     name: str
     """The phase's name, unique within the job type."""
 
+    version: int = 1
+    """The version of the phase's declaration that its result belongs to."""
+
     state: PhaseState = PhaseState.PENDING
     """Where the phase is in its life."""
 

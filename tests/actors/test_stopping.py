@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 import trio
@@ -373,6 +374,37 @@ async def test_a_completed_job_is_retried_from_a_phase_that_is_named(
         await job.retry(from_phase="sure")
         assert await job.wait() == triphase.Completed(job=job.id, run=3, result=1)
         assert (await job.get()).phases[0].attempt == 1
+
+
+async def test_a_retry_across_a_changed_phase_is_refused_and_nothing_changes(
+    reopen: Reopen,
+) -> None:
+    def kind(version: int) -> type[Any]:
+        @triphase.job(name="Versioned")
+        class Versioned:
+            @triphase.phase(version=version)
+            async def only(self, ctx: triphase.Context) -> int:
+                return version
+
+        return Versioned
+
+    async with triphase.open_runtime([kind(1)], store=reopen()) as runtime:
+        job = await runtime.submit(kind_instance(runtime))
+        await job.wait()
+        before = await job.get()
+    async with triphase.open_runtime([kind(2)], store=reopen()) as runtime:
+        with pytest.raises(
+            triphase.DefinitionChanged,
+            match=r"with the phases only; Versioned now has only \(version 2\)",
+        ):
+            await runtime.retry(job.id, from_phase="only")
+        assert await runtime.get(job.id) == before
+    with pytest.raises(triphase.DefinitionError, match="version=0"):
+        kind(0)
+
+
+def kind_instance(runtime: triphase.Runtime) -> object:
+    return next(iter(runtime._parts.registry)).cls()
 
 
 async def test_a_job_that_has_not_ended_cannot_be_retried(reopen: Reopen, gate: Gate) -> None:

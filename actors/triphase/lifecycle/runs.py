@@ -36,7 +36,9 @@ def submit(command: Submit, now: float) -> Decision:
         state=JobState.SCHEDULED,
         payload=command.payload,
         digest=command.digest,
-        phases=tuple(PhaseRecord(name=name) for name in command.phases),
+        phases=tuple(
+            PhaseRecord(name=name, version=command.versions.get(name, 1)) for name in command.phases
+        ),
         queue=command.queue,
         priority=command.priority,
         key=command.key,

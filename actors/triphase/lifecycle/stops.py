@@ -119,7 +119,8 @@ def interrupt(draft: Draft, command: Interrupt) -> None:
             names = [phase.name for phase in draft.phases]
             # The losses are kept: a job that kills its process again and again must end.
             draft.phases[:] = [
-                PhaseRecord(name=phase.name, spent=phase.spent) for phase in draft.phases
+                PhaseRecord(name=phase.name, version=phase.version, spent=phase.spent)
+                for phase in draft.phases
             ]
             _put_back(draft, command.cause, phases=names)
         case OnRestart.RESUME:
@@ -133,7 +134,9 @@ def retry_job(draft: Draft, command: RetryJob) -> None:
         raise IllegalTransition(f"job {job.id} cannot be retried: it is {job.state.value}")
     begin = _first_to_run(draft, command.from_phase)
     again = [phase.name for phase in draft.phases[begin:]]
-    draft.phases[begin:] = [PhaseRecord(name=name) for name in again]
+    draft.phases[begin:] = [
+        PhaseRecord(name=phase.name, version=phase.version) for phase in draft.phases[begin:]
+    ]
     draft.emit(
         EventType.JOB_RETRIED,
         data={"from": again[0], "phases": again, "by": command.by},

@@ -35,7 +35,8 @@ JOB_COLUMNS: Final = (
 """What `job_of` reads, in this order."""
 
 PHASE_COLUMNS: Final = (
-    "job, idx, name, state, attempt, spent, result, error, progress, started_at, finished_at"
+    "job, idx, name, version, state, attempt, spent, result, error, progress, "
+    "started_at, finished_at"
 )
 """What `phase_of` reads, in this order."""
 
@@ -127,6 +128,7 @@ def phase_row(phase: PhaseRecord, n: int, index: int) -> Row:
     """Return the parameters of `insert_phase.sql` and `update_phase.sql`."""
     return (
         phase.name,
+        phase.version,
         phase.state,
         phase.attempt,
         _mapping(phase.spent),
@@ -214,11 +216,17 @@ def phase_of(row: Row, index: int) -> PhaseRecord:
     Raises:
       Exception: one of `UNREADABLE`, if it cannot be read.
     """
-    _, idx, name, state, attempt, spent, result, error, progress, started_at, finished_at = row
+    # fmt: off
+    (
+        _, idx, name, version, state, attempt, spent, result, error, progress, started_at,
+        finished_at,
+    ) = row
+    # fmt: on
     if idx != index:
         raise ValueError(f"its phase {index} is missing")
     return PhaseRecord(
         name=name,
+        version=version,
         state=_PHASE_STATES[state],
         attempt=attempt,
         spent={} if spent == "{}" else _numbers(spent),

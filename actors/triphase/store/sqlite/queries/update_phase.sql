@@ -1,5 +1,5 @@
 -- Replaces one phase of a job.
 UPDATE phases
-SET name = ?, state = ?, attempt = ?, spent = ?, result = ?, error = ?, progress = ?,
-    started_at = ?, finished_at = ?
+SET name = ?, version = ?, state = ?, attempt = ?, spent = ?, result = ?, error = ?,
+    progress = ?, started_at = ?, finished_at = ?
 WHERE job = ? AND idx = ?
