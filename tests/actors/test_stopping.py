@@ -14,7 +14,7 @@ import trio.testing
 
 import triphase
 from triphase.store import Disk, SimulatedStore
-from triphase_protocol import STATES, fold
+from triphase_protocol import STATES, TERMINAL_EVENTS, fold
 
 from .sample_jobs import Flaky, Gate, Held, Reopen
 
@@ -356,6 +356,28 @@ async def test_a_retry_keeps_the_results_before_the_phase_it_starts_from(
     assert retried.data == {"from": "shaky", "phases": ["shaky"], "by": "bob"}
     assert [e.type.value for e in events].count("job.failed") == 2
     assert fold(events).state is triphase.JobState.FAILED
+
+
+async def test_each_run_has_one_end_although_a_retry_is_cancelled_before_it_starts(
+    reopen: Reopen, gate: Gate
+) -> None:
+    async with triphase.open_runtime(
+        [Held], store=reopen(), queues={"held": triphase.Queue(1)}
+    ) as runtime:
+        job = await runtime.submit(Held("a"))
+        await trio.testing.wait_all_tasks_blocked()
+        await job.cancel()
+        await job.wait()
+        await runtime.submit(Held("blocker"))
+        await trio.testing.wait_all_tasks_blocked()
+        for _ in range(2):
+            assert (await job.retry()).state is triphase.JobState.QUEUED
+            await job.cancel()
+        await job.retry()
+        gate.opened.set()
+        assert await job.wait() == triphase.Completed(job=job.id, run=4, result="a")
+        ends = [event.run async for event in job.events() if event.type in TERMINAL_EVENTS]
+    assert ends == [1, 2, 3, 4]
 
 
 async def test_a_completed_job_is_retried_from_a_phase_that_is_named(

@@ -66,7 +66,9 @@ def enqueue(draft: Draft, _: Enqueue) -> None:
 def claim(draft: Draft, command: Claim) -> None:
     """Start a new run."""
     job = draft.job
-    draft.run = job.run + 1
+    # A retry has opened the run that its claim enters.
+    opened = job.run > 0 and job.started_at is None
+    draft.run = job.run if opened else job.run + 1
     draft.emit(
         EventType.JOB_STARTED,
         data={"owner": command.owner},

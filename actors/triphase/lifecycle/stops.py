@@ -137,6 +137,8 @@ def retry_job(draft: Draft, command: RetryJob) -> None:
     draft.phases[begin:] = [
         PhaseRecord(name=phase.name, version=phase.version) for phase in draft.phases[begin:]
     ]
+    # A new run begins here, not at its claim: a cancel in between ends it, not the one before.
+    draft.run = job.run + 1
     draft.emit(
         EventType.JOB_RETRIED,
         data={"from": again[0], "phases": again, "by": command.by},
