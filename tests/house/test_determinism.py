@@ -32,6 +32,7 @@ SEAMS = {
     "entropy.py": "the system's randomness, for which a simulation puts its seed",
     "threads.py": "the seam that starts threads",
     "store/sqlite/": "the store's seam: a thread when the disk is slow, and the file's lock",
+    "processes/": "the seam that starts processes, and what runs in them",
     "bench/": "a benchmark measures the machine's own time",
     "cli/": "the command line stands outside of simulations",
 }

@@ -110,7 +110,7 @@ def test_an_id_is_a_unique_beginning(cli: Cli, ids: list[str], command: str) -> 
     assert (ambiguous.code, ambiguous.out) == (2, "")
     assert ids[0] in ambiguous.err
     assert ids[1] in ambiguous.err
-    for unknown in ("q", "abc10000000000000", "%", ""):
+    for unknown in ("u", "abc10000000000000", "%", ""):
         ran = cli(command, unknown)
         assert (ran.code, ran.out) == (3, "")
         assert f"there is no job {unknown!r}" in ran.err
@@ -141,7 +141,7 @@ def test_tail_shows_one_job_or_one_type(cli: Cli, ids: list[str]) -> None:
     failed = cli("tail", "--after", "0", "--no-follow", "--type", "phase.failed")
     assert [line[2:5] for line in failed.cells] == [[ids[1], "phase.failed", "encode"]]
     assert "ValueError: no such preset" in failed.cells[0][5]
-    assert cli("tail", "--no-follow", "--job", "q").code == 3
+    assert cli("tail", "--no-follow", "--job", "u").code == 3
 
 
 # watch and wait
@@ -177,4 +177,5 @@ def test_wait_ends_with_124_when_the_time_has_passed(cli: Cli, ids: list[str]) -
         (late, "timed_out"),
     ]
     assert f"job {late} is scheduled, and no process runs the jobs" in ran.err
-    assert cli("wait", late, "q", "--timeout", "0").code == 3
+    # No id begins with a `u`: it is not in the alphabet.
+    assert cli("wait", late, "u", "--timeout", "0").code == 3

@@ -1,0 +1,242 @@
+"""Commands that may outlive the runtime: started, found again, waited for, and stopped.
+
+    ending = await run_surviving(folder, command, stop=trio.Event(), grace=10)
+
+Each has a folder of its own, and a small process beside it, its keeper (see `keeper`), that
+takes what it writes and records its end. A later runtime that is given the folder attaches to
+the command, or learns how it ended. What decides is the recorded identity, never a number
+alone, and the exit record.
+
+A service manager that ends every process of the service ends these too.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from triphase_protocol import ErrorRecord, InvalidValue
+from triphase_protocol.values import encode
+
+from . import keeper
+from .command import Command, not_started
+from .commands import ending_of
+from .found import Attached, Finished, Found, Gone, attach, identity_in, in_thread
+from .identity import Identity, wait_end
+from .outcomes import Died, Halt, How, ProcessEnding, Unfinished
+from .pool import StopRequest
+from .stopping import KILL_WAIT, Step, escalation, put_down, shielded
+
+START_WAIT: Final = 30.0
+"""Seconds that a keeper has to write down who it is."""
+
+
+class NotStarted(Exception):
+    """The command was not started, and will not be. Told to users as its phase's error."""
+
+
+async def start(folder: str | os.PathLike[str], command: Command) -> Identity:
+    """Start a command that goes on when we end, and return once its identity is durable.
+
+    A checkpoint. When it is cancelled nothing was started; once a process is, a cancel waits
+    for the some ten milliseconds that the rest takes. When we are killed in the middle of it,
+    `attach` tells whether the command has begun.
+
+    Args:
+      folder: its own; must not exist yet.
+      command: what to run.
+
+    Raises:
+      NotStarted: if there is such a folder, or the command's identity cannot be recorded. A
+        program that does not exist is no such error: that is how the command ends.
+    """
+    if not sys.platform.startswith("linux"):
+        raise NotStarted("a command that survives the runtime needs Linux")
+    try:
+        spec = _spec(command)
+        place = await in_thread(lambda: _make_folder(folder))
+        try:
+            process = await _open_keeper(place)
+        except BaseException:
+            os.rmdir(place)
+            raise
+        said = await shielded(lambda: _introduce(process, spec))
+    except (OSError, InvalidValue) as exc:
+        raise NotStarted(f"{command.argv[0]}: {exc}") from exc
+    if said.strip() != "ok":
+        raise NotStarted(f"{command.argv[0]}: {said.strip() or 'its keeper died'}")
+    return identity_in(place)
+
+
+async def wait(attached: Attached) -> Finished | Gone:
+    """Wait for the end of a command.
+
+    A checkpoint. When it is cancelled the command goes on.
+    """
+    while True:
+        identity = attached.identity
+        # The keeper ends when the record is there. If it was killed the command is alone.
+        for process in (identity.keeper, identity.command):
+            if identity.of_this_boot:
+                await wait_end(process)
+        found = await attach(attached.folder)
+        if not isinstance(found, Attached):
+            return found
+
+
+async def stop(identity: Identity, grace: float) -> Halt:
+    """Stop a command: SIGTERM to its group, and SIGKILL after *grace* seconds.
+
+    Nothing is sent to a process that is not the one that was recorded. Shielded, and bounded
+    by the grace and twice `KILL_WAIT`. It returns when the command is gone and its end is
+    recorded, if there is a keeper to do so.
+    """
+    gone = trio.Event()
+    began, how = trio.current_time(), How.ITSELF
+    if not identity.command_lives:
+        gone.set()
+
+    async def watch() -> None:
+        await wait_end(identity.command)
+        gone.set()
+
+    def send(step: Step) -> None:
+        if identity.command_lives:
+            try:
+                os.killpg(identity.group, step.signal)
+            # It ended this moment, or it runs as another user now.
+            except (ProcessLookupError, PermissionError):
+                return
+
+    with trio.CancelScope(shield=True):
+        async with trio.open_nursery() as nursery:
+            if not gone.is_set():
+                nursery.start_soon(watch)
+            how = await put_down(gone, send, escalation(grace))
+            nursery.cancel_scope.cancel(reason="it is gone, or stuck in the kernel")
+        if how is not How.ABANDONED and identity.keeper_lives:
+            with trio.move_on_after(KILL_WAIT):
+                await wait_end(identity.keeper)
+    return Halt(how, trio.current_time() - began)
+
+
+async def run_surviving(
+    folder: str | os.PathLike[str], command: Command, *, stop: StopRequest, grace: float
+) -> ProcessEnding:
+    """Start a command, or attach to it if it was started before, and return what came of it.
+
+    A checkpoint. When it is cancelled the command goes on; call this again to attach. Only
+    *stop* stops it. The outcome is that of `run_command`, or `Died` if the command is gone
+    without a record; the folder is left for `discard`.
+
+    Args:
+      folder: the command's own. If it exists, nothing is ever started in it again.
+      command: what to run; the same, when it was started before.
+      stop: set it to stop the command.
+      grace: seconds between SIGTERM and SIGKILL.
+    """
+    try:
+        if not await in_thread(lambda: os.path.exists(folder)):
+            await start(folder, command)
+    except NotStarted as exc:
+        return ProcessEnding(not_started(command, exc))
+    found = await attach(folder)
+    halt: Halt | None = None
+    if isinstance(found, Attached):
+        found, halt = await _wait_or_stop(found, stop, grace)
+    match found:
+        case Finished(problem=str() as problem):
+            return ProcessEnding(not_started(command, problem), halt)
+        case Finished(exited=exited):
+            return ending_of(command, exited, halt)
+        case Gone(why) if halt is None:
+            message = f"{command.argv[0]}: {why}"
+            return ProcessEnding(Died(ErrorRecord(type="CommandLost", message=message)))
+        case _:
+            return ProcessEnding(Unfinished(), halt)
+
+
+async def discard(folder: str | os.PathLike[str]) -> None:
+    """Remove the folder of a command that has ended, once nobody will ask for it. A checkpoint."""
+    await in_thread(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+async def _wait_or_stop(
+    attached: Attached, stop_request: StopRequest, grace: float
+) -> tuple[Found, Halt | None]:
+    found: Found = attached
+
+    async def follow() -> None:
+        nonlocal found
+        found = await wait(attached)
+        nursery.cancel_scope.cancel(reason="it has ended")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(follow)
+        await stop_request.wait()
+        nursery.cancel_scope.cancel(reason="a stop was requested")
+    if not isinstance(found, Attached):
+        return found, None
+    halt = await stop(attached.identity, grace)
+    return await attach(attached.folder), halt
+
+
+async def _open_keeper(folder: Path) -> trio.Process:
+    return await trio.lowlevel.open_process(
+        # Neither the environment nor the current folder decide what it imports.
+        [sys.executable, "-I", "-S", keeper.__file__, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+async def _introduce(process: trio.Process, spec: bytes) -> str:
+    """Give a keeper its command, and return what it says: `ok`, or what went wrong."""
+    said = b""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    async with process.stdin, process.stdout:
+        with trio.move_on_after(START_WAIT) as patience:
+            try:
+                await process.stdin.send_all(spec)
+            except trio.BrokenResourceError:
+                said = b"its keeper did not listen\n"
+            await process.stdin.aclose()
+            async for data in process.stdout:
+                said += data
+        if patience.cancelled_caught:
+            # The keeper is in the group of the process that we started. While the command
+            # waits for its word, it is as well, or ends by itself.
+            os.killpg(process.pid, signal.SIGKILL)
+            said = b"its keeper did not answer\n"
+    await process.wait()
+    return said.decode("utf-8", "replace")
+
+
+def _spec(command: Command) -> bytes:
+    return encode(
+        {
+            "argv": command.argv,
+            "cwd": command.cwd,
+            "env": command.env,
+            "stdin": base64.b64encode(command.stdin or b"").decode("ascii"),
+            "output_bytes_max": command.output_bytes_max,
+        }
+    )
+
+
+def _make_folder(folder: str | os.PathLike[str]) -> Path:
+    place = Path(folder).absolute()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.mkdir(mode=0o700)
+    return place
