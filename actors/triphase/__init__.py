@@ -16,21 +16,25 @@ from __future__ import annotations
 
 from triphase_protocol import (
     AmbiguousId,
+    Approval,
     Cancelled,
     Completed,
     CorruptRecord,
+    Deadline,
     DefinitionChanged,
     DefinitionError,
     ErrorRecord,
     Event,
     EventType,
     Failed,
+    Gate,
     IllegalTransition,
     Interrupted,
     InvalidPayload,
     InvalidResult,
     InvalidValue,
     Job,
+    JobGone,
     JobNotFound,
     JobState,
     KeyConflict,
@@ -43,16 +47,20 @@ from triphase_protocol import (
     Progress,
     Queue,
     Rejected,
+    Retention,
     Retry,
     StaleWrite,
     Stop,
     StopCause,
+    StopHow,
+    StopStep,
     StoreClosed,
     StoreError,
     StoreLocked,
     StoreTooNew,
     StoreUnavailable,
     TimedOut,
+    Timeouts,
     TriphaseError,
     UnknownJobType,
     UnknownPhase,
@@ -63,6 +71,7 @@ from triphase_protocol import (
 from . import actor as actor, store as store
 from .admission import (
     Draining,
+    NotApproved,
     NotDue,
     NotWaiting,
     QueueFull,
@@ -73,14 +82,17 @@ from .admission import (
 )
 from .clock import Clock, SystemClock, TrioClock
 from .context import Context
-from .definition import Phase, job, phase
+from .definition import job
 from .entropy import Entropy
 from .errors import RuntimeClosed, RuntimeCrashed
+from .external import Command, CommandResult
 from .fates import Cancel, Fail, Snooze
 from .feed import EventStream, FeedStatistics
 from .handle import JobHandle
 from .handlers import HandlersStatistics
 from .opening import open_runtime, serve_runtime
+from .phases import Phase, command, phase
+from .processes import ProcessesStatistics, StopRequested
 from .reconciler import ReconcilerStatistics
 from .runtime import (
     Page,
@@ -92,13 +104,17 @@ from .store.committer import CommitterStatistics
 
 __all__ = [
     "AmbiguousId",
+    "Approval",
     "Cancel",
     "Cancelled",
     "Clock",
+    "Command",
+    "CommandResult",
     "CommitterStatistics",
     "Completed",
     "Context",
     "CorruptRecord",
+    "Deadline",
     "DefinitionChanged",
     "DefinitionError",
     "Draining",
@@ -110,6 +126,7 @@ __all__ = [
     "Fail",
     "Failed",
     "FeedStatistics",
+    "Gate",
     "HandlersStatistics",
     "IllegalTransition",
     "Interrupted",
@@ -117,11 +134,13 @@ __all__ = [
     "InvalidResult",
     "InvalidValue",
     "Job",
+    "JobGone",
     "JobHandle",
     "JobNotFound",
     "JobState",
     "KeyConflict",
     "NotAStore",
+    "NotApproved",
     "NotDue",
     "NotFound",
     "NotWaiting",
@@ -131,6 +150,7 @@ __all__ = [
     "Phase",
     "PhaseRecord",
     "PhaseState",
+    "ProcessesStatistics",
     "Progress",
     "Queue",
     "QueueFull",
@@ -138,6 +158,7 @@ __all__ = [
     "QueueUnknown",
     "ReconcilerStatistics",
     "Rejected",
+    "Retention",
     "Retry",
     "Runtime",
     "RuntimeClosed",
@@ -148,6 +169,9 @@ __all__ = [
     "StaleWrite",
     "Stop",
     "StopCause",
+    "StopHow",
+    "StopRequested",
+    "StopStep",
     "StoreClosed",
     "StoreError",
     "StoreFull",
@@ -156,6 +180,7 @@ __all__ = [
     "StoreUnavailable",
     "SystemClock",
     "TimedOut",
+    "Timeouts",
     "TrioClock",
     "TriphaseError",
     "TypeUnknown",
@@ -163,6 +188,7 @@ __all__ = [
     "UnknownPhase",
     "UnknownQueue",
     "WaitTimeout",
+    "command",
     "job",
     "open_runtime",
     "phase",

@@ -70,6 +70,16 @@ class NotWaiting:
 
 
 @attrs.frozen
+class NotApproved:
+    """The job waits for approval of this phase."""
+
+    phase: str
+    asked_at: float | None
+    deadline: float | None
+    """When it is rejected, if nobody decides; None if it waits for ever."""
+
+
+@attrs.frozen
 class Draining:
     """The runtime starts nothing more."""
 
@@ -81,6 +91,7 @@ Blocker: TypeAlias = (
     | QueueUnknown
     | TypeUnknown
     | NotDue
+    | NotApproved
     | NotWaiting
     | Draining
 )
@@ -164,6 +175,9 @@ def blockers(
     if job.state is JobState.SCHEDULED:
         if job.due_at > now:
             return (*found, NotDue(job.due_at))
+    elif job.state is JobState.GATED and job.gate is not None:
+        phase, gate = job.gate
+        return (*found, NotApproved(phase, gate.asked_at, gate.deadline))
     elif job.state is not JobState.QUEUED:
         return (NotWaiting(job.state),)
     if job.type not in types:

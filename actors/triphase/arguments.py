@@ -78,6 +78,19 @@ def checked_words(what: str, words: object) -> str | None:
     return words.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def checked_run(what: str, run: object) -> int | None:
+    """Return the number of a run that a user gave.
+
+    Raises:
+      InvalidValue: if it is not one.
+    """
+    if run is None:
+        return None
+    if not isinstance(run, int) or isinstance(run, bool) or run < 0:
+        raise InvalidValue(f"{what}={run!r}: must be a whole number from 0")
+    return run
+
+
 def checked_limit(limit: object) -> int:
     """Return a page's limit that a user gave.
 

@@ -10,7 +10,8 @@ import trio
 
 from triphase_protocol import InvalidValue, Job, PhaseState, Progress, UnknownPhase, structure
 
-from .definition import Definition, Phase
+from .definition import Definition
+from .phases import Phase
 
 R = TypeVar("R")
 

@@ -1,4 +1,4 @@
-"""What a user declares: job types, their phases, and queues.
+"""Job types, as a user declares them.
 
     @triphase.job(queue="media", timeout=3600)
     class Transcode:
@@ -13,26 +13,26 @@ something defined later are resolved when a runtime is opened with the job type.
 
 from __future__ import annotations
 
-import functools
-import inspect
-import math
-import sys
-import types
 import typing
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, overload
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar, overload
 
 import attrs
 
 from triphase_protocol import (
-    NO_RETRY,
+    Approval,
+    DefinitionChanged,
     DefinitionError,
     InvalidPayload,
     Job,
     Json,
     OnRestart,
+    PhaseRecord,
+    PhaseState,
     Recovery,
-    Retry,
+    Timeouts,
+    Translate,
+    TriphaseError,
     UnknownPhase,
     decode,
     digest_of,
@@ -41,191 +41,17 @@ from triphase_protocol import (
     unstructure,
 )
 
-from .fates import Cancel, Fail, Fate, Snooze
-
-if TYPE_CHECKING:
-    from .context import Context
+from .checks import check_approval, check_seconds, check_whole
+from .external import CommandResult
+from .phases import Phase, PhaseKind
+from .result_types import result_type
 
 T = TypeVar("T")
-R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
 
 _MARK = "__triphase_definition__"
 
-
-class Phase(Generic[R_co]):
-    """A phase of a job type, as `@phase` declares it.
-
-    Read from the class it stands for the phase (`ctx.result_of(Transcode.fetch)`); read from
-    an instance it is the plain method, so that a test may call the handler by itself.
-    """
-
-    def __init__(
-        self,
-        handler: Callable[..., Any],
-        name: str,
-        timeout: float | None,
-        retry: Retry,
-        stop_grace: float,
-        version: int,
-    ) -> None:
-        self.handler = handler
-        """The function as it was written."""
-
-        self.name = name
-        """Its name, unique in the job type."""
-
-        self.timeout = timeout
-        """Seconds that one try may take, or None."""
-
-        self.retry = retry
-        """The policy after a try that failed."""
-
-        self.version = version
-        """The version of the declaration: a job submitted with another is not run."""
-
-        self.stop_grace = stop_grace
-        """Seconds that the handler has to stop, once asked to, before it is abandoned."""
-
-        self.is_async = inspect.iscoroutinefunction(handler)
-        """True for `async def`: runs as a trio task. False: runs in a thread."""
-
-        self.__doc__ = handler.__doc__
-
-    def __repr__(self) -> str:
-        return f"<phase {self.handler.__qualname__}>"
-
-    @overload
-    def __get__(self, instance: None, owner: type) -> Phase[R_co]: ...
-
-    @overload
-    def __get__(self, instance: object, owner: type) -> Callable[..., Any]: ...
-
-    def __get__(self, instance: object | None, owner: type) -> Phase[R_co] | Callable[..., Any]:
-        """Return the phase itself from the class, the bound handler from an instance."""
-        return self if instance is None else types.MethodType(self.handler, instance)
-
-
-class _PhaseDecorator(Protocol):
-    @overload
-    def __call__(
-        self, handler: Callable[[Any, Context], Coroutine[Any, Any, R | Fate]], /
-    ) -> Phase[R]: ...
-
-    @overload
-    def __call__(self, handler: Callable[[Any, Context], R | Fate], /) -> Phase[R]: ...
-
-
-@overload
-def phase(handler: Callable[[Any, Context], Coroutine[Any, Any, R | Fate]], /) -> Phase[R]: ...
-
-
-@overload
-def phase(handler: Callable[[Any, Context], R | Fate], /) -> Phase[R]: ...
-
-
-@overload
-def phase(
-    *,
-    name: str | None = None,
-    timeout: float | None = None,
-    retry: Retry = NO_RETRY,
-    stop_grace: float = 10.0,
-    version: int = 1,
-) -> _PhaseDecorator: ...
-
-
-def phase(
-    handler: Callable[..., Any] | None = None,
-    /,
-    *,
-    name: str | None = None,
-    timeout: float | None = None,
-    retry: Retry = NO_RETRY,
-    stop_grace: float = 10.0,
-    version: int = 1,
-) -> Any:
-    """Make a method a phase of its job type. Phases run in the order they are written.
-
-    The method takes a `Context` and returns the phase's result, or a `Snooze`, `Cancel` or
-    `Fail`. An `async def` runs as a trio task, a plain `def` in a thread. A thread cannot be
-    stopped, only asked to: it has `ctx.stop_requested` to look at.
-
-    Args:
-      handler: the method, when used as `@phase` without arguments.
-      name: the phase's name; the method's name if it is not given.
-      timeout: seconds that one try may take; None is no limit.
-      retry: what happens after a try that raised or timed out; by default, nothing.
-      stop_grace: seconds that the handler has to stop when it is cancelled or its time has
-        passed. One that has not stopped then is abandoned: it may run on, and nothing it does
-        counts.
-      version: raise it when what the phase returns no longer means the same. Jobs submitted with
-        another version are not run or retried, instead of guessing at their results.
-
-    Raises:
-      DefinitionError: if the method cannot be a phase, or there is one of that name already.
-    """
-
-    def decorate(handler: Callable[..., Any], /, depth: int = 1) -> Phase[Any]:
-        chosen = name if name is not None else getattr(handler, "__name__", "")
-        # The class body so far: a second method of the same name would silently replace the first.
-        taken = _locals_above(depth)
-        for other in [*taken.values(), taken.get(getattr(handler, "__name__", ""))]:
-            if isinstance(other, Phase) and other.name == chosen:
-                raise DefinitionError(
-                    f"there are two phases named {chosen!r}: give one another name"
-                )
-        _check_handler(handler, chosen)
-        if timeout is not None:
-            check_seconds(f"phase {chosen!r}: timeout", timeout)
-        if not isinstance(retry, Retry):
-            raise DefinitionError(f"phase {chosen!r}: retry={retry!r} is not a triphase.Retry")
-        check_seconds(f"phase {chosen!r}: stop_grace", stop_grace, least=0.0)
-        if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-            raise DefinitionError(
-                f"phase {chosen!r}: version={version!r}: must be a whole number from 1"
-            )
-        return Phase(handler, chosen, timeout, retry, stop_grace, version)
-
-    return decorate if handler is None else decorate(handler, depth=2)
-
-
-def _locals_above(depth: int) -> dict[str, Any]:
-    """Return the local names of the function or class body that called the caller."""
-    frame = inspect.currentframe()
-    for _ in range(depth + 1):
-        frame = None if frame is None else frame.f_back
-    return {} if frame is None else dict(frame.f_locals)
-
-
-def _check_handler(handler: Callable[..., Any], name: str) -> None:
-    if not name or not isinstance(handler, types.FunctionType):
-        raise DefinitionError(f"@phase() needs a method, not {handler!r}")
-    if inspect.isasyncgenfunction(handler) or inspect.isgeneratorfunction(handler):
-        raise DefinitionError(f"phase {name!r} is a generator; a phase returns one result")
-    try:
-        inspect.signature(handler).bind(None, None)
-    except TypeError as exc:
-        raise DefinitionError(
-            f"phase {name!r} must take (self, ctx) and nothing else that is required: {exc}"
-        ) from None
-
-
-def check_seconds(what: str, seconds: object, *, least: float | None = None) -> None:
-    """Check a number of seconds that a user gave: above 0, or at least *least*.
-
-    Raises:
-      DefinitionError: if it is not one.
-    """
-    if (
-        isinstance(seconds, int | float)
-        and not isinstance(seconds, bool)
-        and math.isfinite(seconds)
-        and (seconds > 0 or seconds == least)
-    ):
-        return
-    bound = "above 0" if least is None else f"of at least {least:g}"
-    raise DefinitionError(f"{what}={seconds!r}: must be a finite number of seconds {bound}")
+Translation = Callable[[Job], "Mapping[str, Any] | None"]
+"""What `@job(translate=)` takes: from a job of older phases to the results that still count."""
 
 
 @attrs.frozen(eq=False)
@@ -241,14 +67,20 @@ class Definition:
     queue: str
     """Where its jobs go unless `submit` says otherwise."""
 
-    timeout: float | None
-    """Seconds from a job's first start to its end, or None."""
+    timeouts: Timeouts
+    """What its jobs may take, unless `submit` says otherwise."""
+
+    approval: Approval | None
+    """Somebody has to approve each of its jobs before it starts; None if nobody has to."""
 
     recovery: Recovery
     """What becomes of a job whose run is interrupted."""
 
     phases: tuple[Phase[Any], ...]
     """In the order in which they run."""
+
+    translate: Translation | None
+    """What becomes of jobs that were submitted with other phases; None refuses them."""
 
     _result_types: dict[str, Any] = attrs.field(factory=dict[str, Any], init=False, repr=False)
 
@@ -274,7 +106,9 @@ class Definition:
         try:
             attrs.resolve_types(self.cls, localns=names)
             for each in self.phases:
-                self._result_types[each.name] = _result_type(each.handler, names)
+                command = each.kind is PhaseKind.COMMAND
+                declared = CommandResult if command else result_type(each.handler, names)
+                self._result_types[each.name] = declared
         except NameError as exc:
             raise DefinitionError(
                 f"job type {self.name!r}: an annotation cannot be resolved ({exc}); "
@@ -291,6 +125,49 @@ class Definition:
             f"submitted with the phases {', '.join(stored)}; "
             f"{self.name} now has {', '.join(declared)}"
         )
+
+    def translation_of(self, job: Job) -> Translate | None:
+        """Return what the phases of a job become under this definition; None if they fit.
+
+        Raises:
+          DefinitionChanged: if they do not fit, and there is no translation.
+        """
+        changed = self.changed_since(job)
+        if changed is None:
+            return None
+        if self.translate is None:
+            raise DefinitionChanged(changed)
+        try:
+            results = self.translate(job)
+        except Exception as exc:
+            raise DefinitionChanged(f"{changed}; its translation raised {exc!r}") from exc
+        if results is None:
+            raise DefinitionChanged(f"{changed}; its translation refuses it")
+        return Translate(phases=self._translated(job, results))
+
+    def _translated(self, job: Job, results: Mapping[str, Any]) -> tuple[PhaseRecord, ...]:
+        names = [phase.name for phase in self.phases]
+        done = names[: len(results)]
+        if set(results) != set(done):
+            raise DefinitionChanged(
+                f"the translation of job {job.id} gives results of {sorted(results)}, "
+                f"which are not the first of its phases now: {', '.join(names)}"
+            )
+        before = {phase.name: phase for phase in job.phases}
+        records: list[PhaseRecord] = []
+        for phase in self.phases:
+            older = before.get(phase.name)
+            gate = older.gate if older is not None and older.gate is not None else phase.gate
+            record = PhaseRecord(name=phase.name, version=phase.version, gate=gate)
+            if phase.name in results:
+                what = f"translated result of phase {phase.name!r}"
+                try:
+                    data = storable(unstructure(results[phase.name]), what=what)
+                except TriphaseError as exc:
+                    raise DefinitionChanged(str(exc)) from exc
+                record = attrs.evolve(record, state=PhaseState.COMPLETED, result=decode(data))
+            records.append(record)
+        return tuple(records)
 
     def payload_of(self, job: object) -> Json:
         """Return a job's fields as JSON, after a check that they can be read back.
@@ -335,8 +212,12 @@ def job(
     name: str | None = None,
     queue: str = "default",
     timeout: float | None = None,
+    run_timeout: float | None = None,
+    queue_timeout: float | None = None,
+    approval: Approval | bool | None = None,
     on_restart: OnRestart | str = OnRestart.RESUME,
     lost_most: int = 5,
+    translate: Translation | None = None,
 ) -> _JobDecorator: ...
 
 
@@ -348,43 +229,104 @@ def job(
     name: str | None = None,
     queue: str = "default",
     timeout: float | None = None,
+    run_timeout: float | None = None,
+    queue_timeout: float | None = None,
+    approval: Approval | bool | None = None,
     on_restart: OnRestart | str = OnRestart.RESUME,
     lost_most: int = 5,
+    translate: Translation | None = None,
 ) -> Any:
     """Make a class a job type: a frozen attrs class whose fields are the job's payload.
+
+    The timeouts and the approval are fixed for a job when it is submitted.
 
     Args:
       cls: the class, when used as `@job` without arguments.
       name: the name in the store and on the wire; the class's name if it is not given. Keep it
         when you rename the class, so that stored jobs still find it.
       queue: where its jobs go unless `submit` says otherwise.
-      timeout: seconds from a job's first start to its end; a job that takes longer fails.
+      timeout: seconds from a job's first start to its end, with all retries and waits between;
+        a job that takes longer fails.
+      run_timeout: seconds that one run may take, from its claim; a run that takes longer is a
+        timeout of the phase it is in, which may be tried again.
+      queue_timeout: seconds that a job may wait in its queue; one that waits longer fails.
+      approval: True, or an `Approval`: each job waits as `gated` until somebody approves it.
       on_restart: what becomes of a job whose process died or was shut down while it ran:
         "resume" goes on with the interrupted phase, "restart" begins with the first, "fail"
         fails it, "hold" ends it as `interrupted` until somebody retries it.
       lost_most: how often its process may die in one phase before the job fails. A shutdown
         does not count.
+      translate: what becomes of jobs that were submitted when the type had other phases, or
+        other versions of them. It is given the job's record and returns the results that its
+        phases have now, by name: those of the first ones, which are not run again; or None, to
+        refuse. Without it such jobs fail, and cannot be retried.
 
     Raises:
-      DefinitionError: if the class has no phases, two of one name, or a bad argument.
+      DefinitionError: if the class has no phases, two of one name, or a bad argument, or if
+        arguments contradict each other.
     """
 
     def decorate(cls: type) -> type:
         chosen = name if name is not None else cls.__name__
+        what = f"job type {chosen!r}"
         if not chosen or not isinstance(queue, str) or not queue:
-            raise DefinitionError(f"job type {chosen!r}: name and queue must not be empty")
-        if timeout is not None:
-            check_seconds(f"job type {chosen!r}: timeout", timeout)
+            raise DefinitionError(f"{what}: name and queue must not be empty")
+        for option, seconds in (
+            ("timeout", timeout),
+            ("run_timeout", run_timeout),
+            ("queue_timeout", queue_timeout),
+        ):
+            if seconds is not None:
+                check_seconds(f"{what}: {option}", seconds)
+        if translate is not None and not callable(translate):
+            raise DefinitionError(f"{what}: translate={translate!r}: must be a function of a job")
         phases = _phases_of(cls, chosen)
         # Not slotted: a slotted class is a copy, and its methods would close over the original.
         frozen = attrs.frozen(cls, slots=False)
         definition = Definition(
-            chosen, frozen, queue, timeout, _recovery(chosen, on_restart, lost_most), phases
+            name=chosen,
+            cls=frozen,
+            queue=queue,
+            timeouts=Timeouts(queue=queue_timeout, run=run_timeout, job=timeout),
+            approval=check_approval(what, approval),
+            recovery=_recovery(chosen, on_restart, lost_most),
+            phases=phases,
+            translate=translate,
         )
+        _check_sense(definition)
         setattr(frozen, _MARK, definition)
         return frozen
 
     return decorate if cls is None else decorate(cls)
+
+
+def _check_sense(definition: Definition) -> None:
+    """Refuse declarations that contradict each other."""
+    what, timeouts = f"job type {definition.name!r}", definition.timeouts
+    longer = (("run_timeout", timeouts.run), ("timeout", timeouts.job))
+    if timeouts.run is not None and timeouts.job is not None and timeouts.run > timeouts.job:
+        raise DefinitionError(
+            f"{what}: run_timeout={timeouts.run!r} is above timeout={timeouts.job!r}, "
+            "so it would never pass first"
+        )
+    for phase in definition.phases:
+        for option, seconds in longer:
+            if seconds is not None and phase.timeout is not None and phase.timeout > seconds:
+                raise DefinitionError(
+                    f"{what}: phase {phase.name!r} has timeout={phase.timeout!r}, "
+                    f"which is above the job's {option}={seconds!r}"
+                )
+        times_out = (phase.timeout, phase.progress_timeout, timeouts.run)
+        if phase.retry.timeouts is not None and times_out == (None, None, None):
+            raise DefinitionError(
+                f"{what}: phase {phase.name!r} has Retry(timeouts={phase.retry.timeouts!r}), "
+                "and no timeout that could pass"
+            )
+        if phase.survives and definition.recovery.then is not OnRestart.RESUME:
+            raise DefinitionError(
+                f"{what}: phase {phase.name!r} has survives=True, "
+                f"which needs on_restart='resume', not {definition.recovery.then.value!r}"
+            )
 
 
 def _recovery(name: str, then: object, lost_most: object) -> Recovery:
@@ -395,11 +337,8 @@ def _recovery(name: str, then: object, lost_most: object) -> Recovery:
         raise DefinitionError(
             f"job type {name!r}: on_restart={then!r}; there are: {known}"
         ) from None
-    if not isinstance(lost_most, int) or isinstance(lost_most, bool) or lost_most < 0:
-        raise DefinitionError(
-            f"job type {name!r}: lost_most={lost_most!r}: must be a whole number from 0"
-        )
-    return Recovery(chosen, lost_most)
+    check_whole(f"job type {name!r}: lost_most", lost_most, least=0)
+    return Recovery(chosen, typing.cast("int", lost_most))
 
 
 def _phases_of(cls: type, name: str) -> tuple[Phase[Any], ...]:
@@ -433,30 +372,3 @@ def definition_of(cls: type) -> Definition:
 
 def _versioned(name: str, version: int) -> str:
     return name if version == 1 else f"{name} (version {version})"
-
-
-def _result_type(handler: Callable[..., Any], names: dict[str, Any]) -> Any:
-    """Return a handler's declared result without the fates, with its names resolved."""
-    declared = _return_annotation(handler)
-    holder = types.SimpleNamespace(__annotations__={"return": declared})
-    hints = typing.get_type_hints(holder, globalns=handler.__globals__, localns=names)
-    resolved = hints["return"]
-    if typing.get_origin(resolved) in (typing.Union, types.UnionType):
-        arms: tuple[Any, ...] = typing.get_args(resolved)
-        kept = [arm for arm in arms if arm not in (Snooze, Cancel, Fail)]
-        return functools.reduce(_or, kept) if kept else None
-    return None if resolved in (Snooze, Cancel, Fail) else resolved
-
-
-def _or(one: Any, other: Any) -> Any:
-    return one | other
-
-
-def _return_annotation(handler: Callable[..., Any]) -> Any:
-    if sys.version_info >= (3, 14):
-        import annotationlib
-
-        found = annotationlib.get_annotations(handler, format=annotationlib.Format.FORWARDREF)
-    else:
-        found = handler.__annotations__
-    return found.get("return", Any)

@@ -90,6 +90,10 @@ class Directory:
         if not self._runs:
             self._idle.set()
 
+    def hurry(self) -> None:
+        """Wait for no handler any more. Never waits."""
+        self._surroundings.handlers.hurry()
+
     def attach(self, supervisor: Supervisor | None) -> None:
         """Say where actors are started; None is nowhere."""
         self._supervisor = supervisor
@@ -100,6 +104,10 @@ class JobSupervisor(Actor[Never]):
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
+
+    def hurry(self) -> None:
+        """Have the job actors wait for no handler any more: they put their jobs back."""
+        self._directory.hurry()
 
     async def run(self, mailbox: Mailbox[Never]) -> None:
         """Keep the supervisor open until cancelled; then every job actor puts its job back."""

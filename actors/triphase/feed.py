@@ -16,8 +16,9 @@ from collections.abc import Sequence
 import attrs
 import trio
 
-from triphase_protocol import TERMINAL_EVENTS, Event, EventType, InvalidValue, JobNotFound
+from triphase_protocol import TERMINAL_EVENTS, Event, EventType, InvalidValue
 
+from .missing import missing
 from .store.backend import Store
 
 RING = 4096
@@ -132,10 +133,10 @@ class Feed:
         """Check that there is such a job. A checkpoint.
 
         Raises:
-          JobNotFound: if there is none.
+          JobNotFound: if there is none; `JobGone` if there was one.
         """
         if await self._store.get(job) is None:
-            raise JobNotFound(f"there is no job {job!r}")
+            raise await missing(self._store, job)
 
     async def wait(self, cursor: int) -> bool:
         """Wait for an event above a cursor; False if none will come. A checkpoint."""
@@ -204,7 +205,7 @@ class EventStream:
             if self._until_end and self._ended and not batch.events:
                 raise StopAsyncIteration
         event = self._ready.popleft()
-        if event.type in TERMINAL_EVENTS:
+        if event.type in TERMINAL_EVENTS or event.type is EventType.JOB_DELETED:
             self._ended = True
         elif event.type is EventType.JOB_RETRIED:
             self._ended = False

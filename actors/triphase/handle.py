@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from triphase_protocol import Job, Outcome
+from triphase_protocol import Gate, Job, Outcome
 
 from .admission import Blocker
 from .feed import EventStream
@@ -35,6 +35,32 @@ class JobHandle:
     async def cancel(self, *, reason: str | None = None, by: str | None = None) -> Job:
         """Cancel the job; see `Runtime.cancel`."""
         return await self._runtime.cancel(self.id, reason=reason, by=by)
+
+    async def approve(
+        self,
+        *,
+        phase: str | None = None,
+        asked_in: int | None = None,
+        by: str | None = None,
+        reason: str | None = None,
+    ) -> Gate:
+        """Approve the job; see `Runtime.approve`."""
+        return await self._runtime.approve(
+            self.id, phase=phase, asked_in=asked_in, by=by, reason=reason
+        )
+
+    async def reject(
+        self,
+        *,
+        phase: str | None = None,
+        asked_in: int | None = None,
+        by: str | None = None,
+        reason: str | None = None,
+    ) -> Gate:
+        """Reject the job; see `Runtime.reject`."""
+        return await self._runtime.reject(
+            self.id, phase=phase, asked_in=asked_in, by=by, reason=reason
+        )
 
     async def retry(self, *, from_phase: str | None = None, by: str | None = None) -> Job:
         """Start the job over; see `Runtime.retry`."""

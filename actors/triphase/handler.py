@@ -1,203 +1,115 @@
-"""Running one handler, and what its ending means.
-
-`run_handler` acts: it calls the user's code, and whatever that does comes back as a value.
-`command_for` decides: which command follows from an ending.
-"""
+"""Running one try of a phase, wherever it runs; what comes of it is a value."""
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
-from typing import Any, TypeAlias, cast
+from typing import Any
 
 import attrs
-import trio
 
-from triphase_protocol import (
-    CancelPhase,
-    Command,
-    CompletePhase,
-    ErrorRecord,
-    FailPhase,
-    InvalidResult,
-    InvalidValue,
-    Json,
-    Progress,
-    SnoozePhase,
-    decode,
-    storable,
-    unstructure,
-    unstructure_as,
-)
+from triphase_protocol import Job, Progress
 
 from .context import Context
-from .definition import Phase
-from .fates import Cancel, Fail, Snooze
+from .definition import Definition
+from .endings import Ending, HandlerOutcome, Unfinished
+from .external import Command
 from .handlers import Handling
+from .outcomes import outcome_of_error, outcome_of_value
+from .phases import Phase, PhaseKind
+from .processes import Call, KeptCommand, KeptCommands, Processes, run_command
 from .threads import LetGo, Threads
 
-TRACEBACK_MOST = 8_000
-"""The most characters of a traceback that are kept; the end of it says most."""
+
+@attrs.frozen(eq=False)
+class Places:
+    """Where handlers run that are no tasks."""
+
+    threads: Threads
+    processes: Processes
+    commands: KeptCommands
 
 
-@attrs.frozen
-class Returned:
-    """The handler returned."""
+@attrs.frozen(eq=False)
+class Try:
+    """One try of a phase."""
 
-    value: object
+    definition: Definition
+    instance: object
+    """The job, as the user's class has it."""
+
+    job: Job
+    """The record, as it was when the try was started."""
+
+    index: int
+    """Which phase."""
+
+    report: Callable[[Progress], None]
+    """Takes its progress, in trio."""
+
+    def declared(self) -> Phase[Any]:
+        """Return the phase's declaration."""
+        return self.definition.phases[self.index]
+
+    @property
+    def kept(self) -> KeptCommand:
+        """The execution that a command which survives belongs to."""
+        return KeptCommand(self.job.id, self.index, self.job.phases[self.index].origin)
 
 
-@attrs.frozen
-class Raised:
-    """The handler raised."""
-
-    error: Exception | SystemExit
-
-
-@attrs.frozen
-class Halted:
-    """The handler stopped because it was asked to."""
-
-
-Ending: TypeAlias = Returned | Raised | Halted
-"""How a handler ended."""
-
-
-async def run_handler(
-    phase: Phase[Any], job: object, ctx: Context, threads: Threads, handling: Handling
-) -> Ending:
+async def run_handler(each: Try, ctx: Context, places: Places, handling: Handling) -> Ending:
     """Run a handler to its end; returns when it has really ended, whatever was asked.
 
     Args:
-      phase: which.
-      job: the instance it is a method of.
+      each: which.
       ctx: what it is given.
-      threads: where a plain function runs.
+      places: where it runs, if it is no task.
       handling: how it is asked to stop, and let go.
     """
     try:
         with handling.scope:
-            return await _call(phase, job, ctx, threads, handling.hold)
+            match each.declared().kind:
+                case PhaseKind.PROCESS:
+                    return await places.processes.run(
+                        Call.of(each.definition, each.job, each.index),
+                        report=each.report,
+                        stop=handling.stopping,
+                        grace=each.declared().stop_grace,
+                    )
+                case PhaseKind.COMMAND:
+                    return await _run_command(each, ctx, places.commands, handling)
+                case _:
+                    return Ending(await _call(each, ctx, places.threads, handling))
     except LetGo:
-        return Halted()
+        return Ending(Unfinished())
     # What came beside the cancel, out of a nursery of the handler's own.
     except Exception as exc:
-        return Raised(exc)
-    return Halted()
+        return Ending(outcome_of_error(exc, each.declared()))
+    return Ending(Unfinished())
 
 
-async def _call(
-    phase: Phase[Any], job: object, ctx: Context, threads: Threads, hold: trio.CancelScope
-) -> Ending:
+async def _call(each: Try, ctx: Context, threads: Threads, handling: Handling) -> HandlerOutcome:
+    phase, job = each.declared(), each.instance
     try:
-        if phase.is_async:
-            return Returned(await phase.handler(job, ctx))
-        return Returned(await threads.run(_bound(phase, job, ctx), hold))
+        if phase.kind is PhaseKind.TASK:
+            value = await phase.handler(job, ctx)
+        else:
+            value = await threads.run(lambda: phase.handler(job, ctx), handling.hold)
+        return outcome_of_value(value, phase, each.definition.result_type(phase.name))
     except LetGo:
         raise
     # A handler that calls sys.exit() ends itself, not the runtime.
     except (Exception, SystemExit) as exc:
-        return Raised(_innermost(exc))
+        return outcome_of_error(exc, phase)
 
 
-def _innermost(exc: Exception | SystemExit) -> Exception | SystemExit:
-    """Return the fate that a nursery of the handler's own has wrapped, else what was raised."""
-    inner: Any = exc
-    while isinstance(inner, ExceptionGroup):
-        wrapped = cast("ExceptionGroup[Exception]", inner).exceptions
-        if len(wrapped) != 1:
-            return exc
-        inner = wrapped[0]
-    return inner if isinstance(inner, Snooze | Cancel | Fail) else exc
-
-
-def _bound(phase: Phase[Any], job: object, ctx: Context) -> Callable[[], object]:
-    return lambda: phase.handler(job, ctx)
-
-
-def command_for(
-    ending: Ending,
-    phase: Phase[Any],
-    declared: Any,
-    run: int,
-    draw: float,
-    progress: Progress | None,
-) -> Command:
-    """Return the command that follows from a handler's ending.
-
-    Args:
-      ending: how it ended.
-      phase: which phase it was.
-      declared: the declared type of its result.
-      run: the run it belonged to.
-      draw: a number from 0 to 1, for the jitter of a retry.
-      progress: the last progress, if it is not recorded yet.
-    """
-    match ending:
-        case Returned(Snooze() as fate) | Raised(Snooze() as fate):
-            return SnoozePhase(run=run, seconds=fate.seconds, progress=progress)
-        case Returned(Cancel() as fate) | Raised(Cancel() as fate):
-            reason = None if fate.reason is None else printable(fate.reason)
-            return CancelPhase(run=run, reason=reason, progress=progress)
-        case Returned(Fail() as fate) | Raised(Fail() as fate):
-            error = ErrorRecord(type="Fail", message=printable(fate.reason))
-            return FailPhase(run=run, error=error, progress=progress)
-        case Returned(value):
-            return _completed(value, phase, declared, run, progress)
-        case Raised(exc):
-            return FailPhase(
-                run=run, error=error_of(exc), retry=phase.retry, draw=draw, progress=progress
-            )
-        case Halted():
-            # Only who asked it to stop knows what for; nobody did.
-            error = ErrorRecord(type="Halted", message=f"{phase.name} stopped, unasked")
-            return FailPhase(run=run, error=error, retry=phase.retry, draw=draw, progress=progress)
-
-
-def timeout_error(phase: Phase[Any], *, whole_job: bool) -> ErrorRecord:
-    """Return what a phase fails with that has not ended in its time, or in the job's."""
-    what = "the job's timeout passed" if whole_job else f"no end after {phase.timeout:g} s"
-    return ErrorRecord(type="Timeout", message=f"{phase.name}: {what}")
-
-
-def _completed(
-    value: object, phase: Phase[Any], declared: Any, run: int, progress: Progress | None
-) -> Command:
-    what = f"result of phase {phase.name!r}"
-    try:
-        data = storable(_plain(value, declared), what=what, error=InvalidResult)
-    except InvalidValue as exc:
-        # Another try would return the same kind of thing: no retry.
-        return FailPhase(run=run, error=error_of(exc), progress=progress)
-    # Through JSON and back, so that a result is the same before and after a restart.
-    return CompletePhase(run=run, result=decode(data), progress=progress)
-
-
-def _plain(value: object, declared: Any) -> Json:
-    """Return a result as JSON values: by its declared type, which knows of dates and enums."""
-    try:
-        return unstructure(unstructure_as(value, declared))
-    except InvalidValue:
-        raise
-    # It is of another type than was declared: then as what it is.
-    except Exception:
-        return unstructure(value)
-
-
-def error_of(exc: Exception | SystemExit) -> ErrorRecord:
-    """Return an exception as data."""
-    try:
-        message = str(exc)
-    except Exception as broken:
-        message = f"<no message: str() raised {type(broken).__name__}>"
-    lines = "".join(traceback.format_exception(exc))
-    return ErrorRecord(
-        type=type(exc).__name__,
-        message=printable(message),
-        traceback=printable(lines[-TRACEBACK_MOST:]),
-    )
-
-
-def printable(text: str) -> str:
-    """Return text that a store can hold: valid UTF-8, whatever an exception put into it."""
-    return str(text).encode("utf-8", "backslashreplace").decode("utf-8")
+async def _run_command(
+    each: Try, ctx: Context, commands: KeptCommands, handling: Handling
+) -> Ending:
+    phase = each.declared()
+    said = phase.handler(each.instance, ctx)
+    command = said if isinstance(said, Command) else Command(said)
+    if phase.survives:
+        return await commands.run(
+            each.kept, command, stop=handling.stopping, grace=phase.stop_grace
+        )
+    return await run_command(command, stop=handling.stopping, grace=phase.stop_grace)

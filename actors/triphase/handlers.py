@@ -18,26 +18,46 @@ from collections.abc import Awaitable, Callable
 import attrs
 import trio
 
+from .phases import PhaseKind
 from .threads import Threads
 
 
 @attrs.define(eq=False)
 class Handling:
-    """One handler that runs."""
+    """One handler that runs, and the ways to stop it."""
 
     name: str
+    kind: PhaseKind
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    ended: trio.Event = attrs.field(factory=trio.Event)
+    """Around a task; around the wait for anything else."""
 
     hold: trio.CancelScope = attrs.field(factory=lambda: trio.CancelScope(shield=True))
     """Around the wait for a thread, which a cancel of `scope` does not end."""
 
-    stop_requested: bool = False
-    """What a thread looks at: it cannot be cancelled."""
+    asked: trio.Event = attrs.field(factory=trio.Event)
+    """It should stop by itself."""
 
-    def stop(self, reason: str) -> None:
-        """Ask it to stop: cancel a task, set the flag of a thread."""
-        self.stop_requested = True
+    stopping: trio.Event = attrs.field(factory=trio.Event)
+    """Its process should be stopped."""
+
+    ended: trio.Event = attrs.field(factory=trio.Event)
+
+    over: trio.Event = attrs.field(factory=trio.Event)
+    """It has ended, or is not to be waited for any more."""
+
+    def ask(self) -> None:
+        """Ask it to stop by itself."""
+        self.asked.set()
+
+    def cancel(self, reason: str) -> None:
+        """Make it stop: cancel a task, stop a process. A thread can only be asked."""
+        self.asked.set()
+        self.stopping.set()
+        if self.kind in (PhaseKind.TASK, PhaseKind.THREAD):
+            self.scope.cancel(reason=reason)
+
+    def leave(self, reason: str) -> None:
+        """Wait no more for a command that goes on by itself."""
         self.scope.cancel(reason=reason)
 
 
@@ -62,7 +82,8 @@ class Handlers:
         self._threads = threads
         self._nursery: trio.Nursery | None = None
         self._closed = trio.Event()
-        self._running = 0
+        # In the order of their start: not a set, whose order no seed decides.
+        self._handlings: dict[Handling, None] = {}
         self._abandoned: set[Handling] = set()
         self._abandoned_ever = 0
 
@@ -76,10 +97,19 @@ class Handlers:
         """Start no more. What still runs is asked to stop, and let go."""
         self._closed.set()
 
-    def start(self, name: str, run: Callable[[Handling], Awaitable[None]]) -> Handling:
+    def hurry(self) -> None:
+        """Ask every handler to stop, and have nobody wait for any of them."""
+        for handling in list(self._handlings):
+            handling.cancel("the program was interrupted again")
+            handling.over.set()
+
+    def start(
+        self, name: str, kind: PhaseKind, run: Callable[[Handling], Awaitable[None]]
+    ) -> Handling:
         """Start a handler in a task of its own. Never waits."""
         assert self._nursery is not None, "handlers have not been opened"
-        handling = Handling(name)
+        handling = Handling(name, kind)
+        self._handlings[handling] = None
         self._nursery.start_soon(self._run, handling, run, name=name)
         return handling
 
@@ -92,7 +122,7 @@ class Handlers:
     def statistics(self) -> HandlersStatistics:
         """Return what runs now."""
         return HandlersStatistics(
-            running=self._running + self._threads.let_go,
+            running=len(self._handlings) + self._threads.let_go,
             abandoned=len(self._abandoned) + self._threads.let_go,
             abandoned_ever=self._abandoned_ever,
         )
@@ -105,16 +135,16 @@ class Handlers:
 
     @trio.lowlevel.enable_ki_protection
     async def _run(self, handling: Handling, run: Callable[[Handling], Awaitable[None]]) -> None:
-        self._running += 1
         try:
             await _unprotected(run, handling)
         except KeyboardInterrupt:
             # Ctrl-C hit the handler, which is nobody's child: trio hands it to its main task.
             signal.raise_signal(signal.SIGINT)
         finally:
-            self._running -= 1
+            del self._handlings[handling]
             self._abandoned.discard(handling)
             handling.ended.set()
+            handling.over.set()
 
 
 @trio.lowlevel.disable_ki_protection

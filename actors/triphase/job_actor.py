@@ -24,6 +24,7 @@ from triphase_protocol import (
     STATES,
     Cause,
     Command,
+    Deadline,
     ErrorRecord,
     FailJob,
     IllegalTransition,
@@ -33,7 +34,10 @@ from triphase_protocol import (
     Progress,
     ReportProgress,
     StaleWrite,
+    StopHarder,
+    StopHow,
     Stopped,
+    StopStep,
     TimeOut,
     TriphaseError,
 )
@@ -41,15 +45,20 @@ from triphase_protocol import (
 from .actor import Actor, ActorRef, ActorStopped, Envelope, Mailbox, Request
 from .clock import Clock
 from .context import Context
-from .definition import Definition, Phase
+from .definition import Definition
+from .endings import Ending
 from .entropy import Entropy
-from .handler import Ending, command_for, error_of, run_handler, timeout_error
+from .handler import Places, Try, run_handler
 from .handlers import Handlers, Handling
 from .journal import Journal, Moved
 from .lifecycle import Effect, StartPhase, StopPhase
+from .outcomes import command_for, error_of
+from .phases import Phase, PhaseKind
+from .processes import KILL_WAIT
 from .registry import Registry
+from .run_timers import RunTimers, timeout_error
 from .store.operations import Rejected
-from .threads import Threads, call_in_trio
+from .threads import call_in_trio
 
 log = logging.getLogger("triphase.job")
 
@@ -87,27 +96,10 @@ class Surroundings:
     registry: Registry
     clock: Clock
     entropy: Entropy
-    threads: Threads
+    places: Places
     handlers: Handlers
     progress_interval: float
     """Seconds between two recorded progresses of one job, at least."""
-
-
-@attrs.define(eq=False)
-class _Timers:
-    """When this actor has to do something by itself: trio's time, or infinity."""
-
-    flush: float = math.inf
-    """Record the progress."""
-
-    time_out: float = math.inf
-    """The phase's time, or the job's, is over."""
-
-    abandon: float = math.inf
-    """The grace of a handler that was asked to stop is over."""
-
-    def next(self) -> float:
-        return min(self.flush, self.time_out, self.abandon)
 
 
 class JobActor(Actor[JobMessage]):
@@ -137,9 +129,9 @@ class JobActor(Actor[JobMessage]):
             reason="the runtime stopped",
             policy=surroundings.registry.recovery_of(job.type),
         )
-        self._timers = _Timers()
+        self._timers = RunTimers()
         self._handling: Handling | None = None
-        self._grace = 0.0
+        self._try: Try | None = None
         self._progress: Progress | None = None
         self._flush_asked = False
         self._flushed_at = -math.inf
@@ -151,6 +143,7 @@ class JobActor(Actor[JobMessage]):
             await self._move(FailJob(run=self._job.run, error=loaded))
             return
         context = _Run(*loaded, ActorRef(mailbox))
+        self._begin_run()
         try:
             await self._carry_out(context, self._effects)
             while not self._ended:
@@ -194,8 +187,11 @@ class JobActor(Actor[JobMessage]):
         now = trio.current_time()
         if now >= self._timers.flush:
             await self._flush()
-        if now >= self._timers.time_out and not self._ended:
-            await self._time_out(context)
+        deadline = self._timers.passed(now)
+        if deadline is not None and not self._ended:
+            await self._time_out(context, deadline)
+        if now >= self._timers.harder and not self._ended:
+            await self._carry_out(context, await self._move(StopHarder(run=self._job.run)))
         if now >= self._timers.abandon and not self._ended:
             await self._abandon(context)
 
@@ -226,44 +222,52 @@ class JobActor(Actor[JobMessage]):
     async def _phase_ended(self, context: _Run, ended: PhaseEnded) -> None:
         if ended.run != self._job.run or ended.index != self._job.current:
             return
-        self._timers.time_out = self._timers.abandon = math.inf
+        self._timers.end_phase()
+        before, each, ending = self._job, self._try, ended.ending
         if self._job.state is JobState.STOPPING:
-            await self._stopped(context, abandoned=False)
-            return
-        phase = context.definition.phases[ended.index]
-        command = command_for(
-            ended.ending,
-            phase,
-            context.definition.result_type(phase.name),
-            ended.run,
-            self._around.entropy.draw(),
-            self._take_progress(),
-        )
-        await self._carry_out(context, await self._move(command))
+            how = StopHow.STOPPED if ending.halt is None else ending.halt.how
+            await self._stopped(context, how)
+        else:
+            command = command_for(
+                ending,
+                context.definition.phases[ended.index],
+                ended.run,
+                self._around.entropy.draw(),
+                self._take_progress(),
+                context.definition.recovery,
+            )
+            await self._carry_out(context, await self._move(command))
+        if each is not None and each.declared().survives and self._job is not before:
+            # Its end is durable: nobody will ask for it again.
+            try:
+                await self._around.places.commands.discard(each.kept)
+            except OSError as exc:
+                # Whoever looks for leftovers comes across it again.
+                log.warning("job %s: what its command left cannot be removed: %s", each.job.id, exc)
 
-    async def _time_out(self, context: _Run) -> None:
-        self._timers.time_out = math.inf
+    async def _time_out(self, context: _Run, deadline: Deadline) -> None:
         phase = self._phase(context)
-        whole_job = self._seconds_left(context.definition) <= 0
         command = TimeOut(
             run=self._job.run,
-            error=timeout_error(phase, whole_job=whole_job),
-            whole_job=whole_job,
+            deadline=deadline,
+            error=timeout_error(phase, deadline, self._job.timeouts),
+            ask_grace=phase.ask_grace,
             grace=phase.stop_grace,
         )
+        del self._timers.limits[deadline]
         await self._carry_out(context, await self._move(command))
 
     async def _abandon(self, context: _Run) -> None:
         if self._handling is not None:
             log.warning("job %s: %s would not stop", self._job.id, self._handling.name)
             self._around.handlers.abandon(self._handling)
-        await self._stopped(context, abandoned=True)
+        await self._stopped(context, StopHow.ABANDONED)
 
-    async def _stopped(self, context: _Run, *, abandoned: bool) -> None:
-        self._timers.abandon = math.inf
+    async def _stopped(self, context: _Run, how: StopHow) -> None:
+        self._timers.end_phase()
         command = Stopped(
             run=self._job.run,
-            abandoned=abandoned,
+            how=how,
             retry=self._phase(context).retry,
             draw=self._around.entropy.draw(),
             progress=self._take_progress(),
@@ -271,15 +275,23 @@ class JobActor(Actor[JobMessage]):
         await self._carry_out(context, await self._move(command))
 
     async def _stop_handler(self) -> None:
-        """Stop the handler of a run that ends from outside, within its grace."""
-        handling = self._handling
-        if handling is None or handling.ended.is_set() or self._ended:
+        """Stop the handler of a run that ends from outside, within its graces."""
+        handling, each = self._handling, self._try
+        if handling is None or each is None or handling.ended.is_set() or self._ended:
             return
-        handling.stop(self._why.reason)
-        with trio.move_on_after(self._grace):
+        phase = each.declared()
+        if phase.survives:
+            handling.leave(self._why.reason)
             await handling.ended.wait()
             return
-        self._around.handlers.abandon(handling)
+        handling.ask()
+        with trio.move_on_after(phase.ask_grace):
+            await handling.over.wait()
+        handling.cancel(self._why.reason)
+        with trio.move_on_after(phase.stop_grace + _extra(phase)):
+            await handling.over.wait()
+        if not handling.ended.is_set():
+            self._around.handlers.abandon(handling)
 
     async def _flush(self) -> None:
         self._flushed_at = trio.current_time()
@@ -311,7 +323,7 @@ class JobActor(Actor[JobMessage]):
                 log.warning("job %s: run %d is fenced off: %s", self._job.id, self._job.run, why)
                 self._ended = True
                 if self._handling is not None:
-                    self._handling.stop("its run is fenced off")
+                    self._handling.cancel("its run is fenced off")
                 return ()
 
     async def _carry_out(self, context: _Run, effects: tuple[Effect, ...]) -> None:
@@ -324,36 +336,49 @@ class JobActor(Actor[JobMessage]):
                 case _:
                     pass
 
+    def _begin_run(self) -> None:
+        """Set the deadlines of the run and of the whole job, by the clock that only goes on."""
+        timeouts, now = self._job.timeouts, trio.current_time()
+        if timeouts.run is not None:
+            self._timers.limits[Deadline.RUN] = now + timeouts.run
+        if timeouts.job is not None and self._job.started_at is not None:
+            left = self._job.started_at + timeouts.job - self._around.clock.now()
+            self._timers.limits[Deadline.JOB] = now + left
+
     async def _start(self, context: _Run, index: int) -> None:
-        phase = context.definition.phases[index]
-        left = self._seconds_left(context.definition)
-        if left <= 0:
+        phase, now = context.definition.phases[index], trio.current_time()
+        if self._timers.limits.get(Deadline.JOB, math.inf) <= now:
             # Its time passed while it waited for this try, which is not started.
-            error = timeout_error(phase, whole_job=True)
+            error = timeout_error(phase, Deadline.JOB, self._job.timeouts)
             await self._move(FailJob(run=self._job.run, error=error))
             return
-        limit = min(left, math.inf if phase.timeout is None else phase.timeout)
-        self._timers.time_out = trio.current_time() + limit
-        job, self._grace = self._job, phase.stop_grace
-        # What `stopped` may take: the grace, and the time to put the job back.
-        self.stop_grace = self._grace + JobActor.stop_grace
+        self._timers.begin_phase(phase, now)
+        # What `stopped` may take: the graces, and the time to put the job back.
+        self.stop_grace = phase.ask_grace + phase.stop_grace + _extra(phase) + JobActor.stop_grace
+        each = self._try = self._new_try(context, index)
         self._handling = self._around.handlers.start(
-            f"phase:{job.id}:{phase.name}",
-            lambda handling: self._run_phase(context, job, index, handling),
+            f"phase:{self._job.id}:{phase.name}",
+            phase.kind,
+            lambda handling: self._run_phase(context, each, handling),
         )
 
     def _ask_to_stop(self, context: _Run) -> None:
-        stop = self._job.stop
-        self._timers.time_out = math.inf
+        stop, phase, now = self._job.stop, self._phase(context), trio.current_time()
+        if stop is None or self._handling is None:
+            return
+        asking = stop.step is StopStep.ASK
+        wall = self._around.clock.now()
+        harder = now + max(0.0, stop.cancel_at - wall) if asking else math.inf
+        abandon = now + max(0.0, stop.grace_until - wall) + _extra(phase)
         # A second reason to stop gives no second grace.
-        grace = trio.current_time() + self._phase(context).stop_grace
-        self._timers.abandon = min(self._timers.abandon, grace)
-        if self._handling is not None and stop is not None:
-            self._handling.stop(f"job {self._job.id}: {stop.cause.value}: {stop.reason or '-'}")
+        self._timers.begin_to_stop(harder, min(self._timers.abandon, abandon))
+        if asking:
+            self._handling.ask()
+        else:
+            self._handling.cancel(f"job {self._job.id}: {stop.cause.value}: {stop.reason or '-'}")
 
-    async def _run_phase(self, context: _Run, job: Job, index: int, handling: Handling) -> None:
-        """Run a handler; in its own task, which may outlive this actor."""
-        token = trio.lowlevel.current_trio_token()
+    def _new_try(self, context: _Run, index: int) -> Try:
+        token, job = trio.lowlevel.current_trio_token(), self._job
 
         def report(progress: Progress) -> None:
             if trio.lowlevel.in_trio_run():
@@ -361,9 +386,13 @@ class JobActor(Actor[JobMessage]):
             else:
                 call_in_trio(token, lambda: self._reported(context, job.run, index, progress))
 
-        ctx = Context(context.definition, job, index, report, lambda: handling.stop_requested)
-        phase = context.definition.phases[index]
-        ending = await run_handler(phase, context.instance, ctx, self._around.threads, handling)
+        return Try(context.definition, context.instance, job, index, report)
+
+    async def _run_phase(self, context: _Run, each: Try, handling: Handling) -> None:
+        """Run a handler; in its own task, which may outlive this actor."""
+        job, index = each.job, each.index
+        ctx = Context(each.definition, job, index, each.report, handling.asked.is_set)
+        ending = await run_handler(each, ctx, self._around.places, handling)
         try:
             await context.me.send(PhaseEnded(job.run, index, ending), control=True)
         except ActorStopped:
@@ -375,6 +404,7 @@ class JobActor(Actor[JobMessage]):
         if self._ended or run != self._job.run or index != self._job.current:
             return
         self._progress = progress
+        self._timers.progressed(self._phase(context), trio.current_time())
         if not self._flush_asked and context.me.alive:
             self._flush_asked = True
             context.me.send_nowait(FlushProgress())
@@ -384,11 +414,6 @@ class JobActor(Actor[JobMessage]):
         assert index is not None, "a run has a phase until it ends"
         return context.definition.phases[index]
 
-    def _seconds_left(self, definition: Definition) -> float:
-        if definition.timeout is None or self._job.started_at is None:
-            return math.inf
-        return self._job.started_at + definition.timeout - self._around.clock.now()
-
 
 @attrs.frozen(eq=False)
 class _Run:
@@ -397,3 +422,10 @@ class _Run:
     definition: Definition
     instance: object
     me: ActorRef[JobMessage]
+
+
+def _extra(phase: Phase[object]) -> float:
+    """Return the seconds that a stop may take beyond its grace: a process is killed then."""
+    killed = phase.kind in (PhaseKind.PROCESS, PhaseKind.COMMAND)
+    # Twice: a command that survives is waited for by its keeper, and then the keeper is.
+    return 2 * KILL_WAIT + 1.0 if killed else 0.0

@@ -9,7 +9,7 @@ from triphase_protocol import Command, Job
 from .clock import Clock
 from .lifecycle import Decision, Effect, decide
 from .store.committer import Writer
-from .store.operations import Applied, Claim, Limits, Rejected, Result, Step
+from .store.operations import Applied, Claim, JobResult, Limits, Rejected, Step
 
 
 @attrs.frozen(eq=False)
@@ -31,6 +31,7 @@ def step(before: Job, decision: Decision) -> Step:
         version=before.version,
         events=decision.events,
         changed=decision.changed,
+        phases=None if len(decision.job.phases) == len(before.phases) else len(decision.job.phases),
     )
 
 
@@ -60,7 +61,7 @@ class Journal:
         return moved(await self.writer.commit(step(job, decision)), decision)
 
 
-def moved(result: Result, decision: Decision) -> Moved | Rejected:
+def moved(result: JobResult, decision: Decision) -> Moved | Rejected:
     """Return what a result means for the decision that was written."""
     if isinstance(result, Applied):
         return Moved(result.job, decision.effects)

@@ -12,18 +12,22 @@ import trio
 
 from triphase_protocol import (
     STATES,
+    CancelJob,
     Cause,
     Command,
+    Expire,
     Interrupt,
     Job,
-    JobNotFound,
     StaleWrite,
+    StoreUnavailable,
 )
 
 from .actor import ActorError
 from .directory import Directory
 from .job_actor import Order
 from .journal import Journal, Moved
+from .missing import missing
+from .processes import KeptCommands
 from .registry import Registry
 from .store.backend import Store
 from .store.operations import Why
@@ -37,6 +41,7 @@ class Orders:
     journal: Journal
     directory: Directory
     registry: Registry
+    commands: KeptCommands
 
     async def give(self, id: str, command: Command) -> Job:
         """Carry a command out on a job, and return its record once that is durable.
@@ -44,7 +49,7 @@ class Orders:
         A checkpoint. When it is cancelled the command was carried out or it was not.
 
         Raises:
-          JobNotFound: if there is no job of that id.
+          JobNotFound: if there is no job of that id; `JobGone` if there was one.
           IllegalTransition: if it cannot be done in the state the job is in.
         """
         while True:
@@ -67,16 +72,23 @@ class Orders:
         if self.directory.actor_of(id) is not None or self.directory.is_claiming(id):
             return None
         if job is None:
-            raise JobNotFound(f"there is no job {id!r}")
+            raise await missing(self.store, id)
         if STATES[job.state].holds_slot:
             # Nobody runs it: its actor could not even put it back.
             policy = self.registry.recovery_of(job.type)
             lost = Interrupt(cause=Cause.LOST, reason="nobody runs it", policy=policy)
             await self.journal.move(job, lost)
             return None
+        kept = self.registry.kept_command(job)
+        if kept is not None and isinstance(command, CancelJob | Expire):
+            # It goes on although its run was interrupted: an end means that it has stopped.
+            try:
+                await self.commands.end(kept, self.registry.graces_of(job)[1])
+            except OSError as exc:
+                raise StoreUnavailable(f"the command of job {id} cannot be stopped: {exc}") from exc
         result = await self.journal.move(job, command)
         if isinstance(result, Moved):
             return result.job
         if result.why is Why.GONE:
-            raise JobNotFound(f"there is no job {id!r}")
+            raise await missing(self.store, id)
         return None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
+import trio
 
 from .clock import Clock
 from .directory import Directory
@@ -10,6 +13,7 @@ from .entropy import Entropy
 from .feed import Feed
 from .handlers import Handlers
 from .orders import Orders
+from .processes import Processes
 from .reconciler import Sweeps
 from .registry import Registry
 from .scheduler import Signals, Tally
@@ -30,6 +34,7 @@ class Parts:
     clock: Clock
     entropy: Entropy
     handlers: Handlers
+    processes: Processes
     orders: Orders
     directory: Directory
     feed: Feed
@@ -38,3 +43,8 @@ class Parts:
     tally: Tally
     sweeps: Sweeps
     signals: Signals
+    queue_turn: trio.Lock
+    """Held while a queue is set."""
+
+    look: Callable[[], None]
+    """Have the scheduler look everywhere. Never waits."""

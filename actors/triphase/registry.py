@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from triphase_protocol import DefinitionError, Queue, Recovery, UnknownJobType, UnknownQueue
+from triphase_protocol import (
+    DefinitionError,
+    Job,
+    PhaseState,
+    Queue,
+    Recovery,
+    UnknownJobType,
+    UnknownQueue,
+)
 
 from .definition import Definition, definition_of
+from .phases import PhaseKind
+from .processes import KeptCommand, check_importable
+from .store.backend import QueueSetting
 
 
 class Registry:
@@ -29,6 +40,8 @@ class Registry:
                 raise DefinitionError(
                     f"two job types are named {definition.name!r}: {other.cls!r} and {cls!r}"
                 )
+            if any(phase.kind is PhaseKind.PROCESS for phase in definition.phases):
+                check_importable(definition.cls)
             definition.resolve()
             self._types[definition.name] = definition
         self.queues: dict[str, Queue] = dict(queues or {})
@@ -41,6 +54,22 @@ class Registry:
                 raise DefinitionError(f"queues[{name!r}] is {queue!r}, not a triphase.Queue")
         for definition in self._types.values():
             self.queues.setdefault(definition.queue, Queue())
+        self.declared: dict[str, Queue] = dict(self.queues)
+        """The same as they were declared, without what was set since."""
+
+    def adopt(self, settings: Mapping[str, QueueSetting]) -> None:
+        """Take over what was set of queues while a runtime was open; it outlives a restart."""
+        for name, setting in settings.items():
+            declared = self.declared.get(name)
+            if declared is not None:
+                slots = declared.limit if setting.slots is None else setting.slots
+                self.queues[name] = Queue(limit=slots, paused=setting.paused)
+
+    def setting_of(self, name: str) -> QueueSetting:
+        """Return what is set of a queue beyond its declaration."""
+        queue, declared = self.queues[name], self.declared[name]
+        slots = None if queue.limit == declared.limit else queue.limit
+        return QueueSetting(paused=queue.paused, slots=slots)
 
     def __iter__(self) -> Iterator[Definition]:
         return iter(self._types.values())
@@ -80,6 +109,30 @@ class Registry:
         """Return the restart policy of a job type; the default if the type is not known."""
         definition = self._types.get(name)
         return Recovery() if definition is None else definition.recovery
+
+    def graces_of(self, job: Job) -> tuple[float, float]:
+        """Return the seconds that the phase which may run has to stop: by itself, and cancelled.
+
+        Nothing if nobody knows the phase.
+        """
+        definition, index = self._types.get(job.type), job.current or 0
+        if definition is None or index >= len(definition.phases):
+            return 0.0, 0.0
+        phase = definition.phases[index]
+        return phase.ask_grace, phase.stop_grace
+
+    def kept_command(self, job: Job) -> KeptCommand | None:
+        """Return the command that may run on although the job does not; None if there is none.
+
+        It was left to itself when the run that it belongs to was interrupted.
+        """
+        definition, index = self._types.get(job.type), job.current
+        if definition is None or index is None or index >= len(definition.phases):
+            return None
+        record = job.phases[index]
+        if not definition.phases[index].survives or record.state is not PhaseState.INTERRUPTED:
+            return None
+        return KeptCommand(job.id, index, record.origin)
 
     def check_queue(self, name: str) -> str:
         """Return the name, if there is such a queue.

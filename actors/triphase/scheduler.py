@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import attrs
@@ -20,9 +20,12 @@ from triphase_protocol import (
     TRANSITIONS,
     Claim,
     Command,
+    DefinitionChanged,
     Enqueue,
+    ErrorRecord,
     Event,
     EventType,
+    FailJob,
     Job,
     TriphaseError,
 )
@@ -36,7 +39,7 @@ from .lifecycle import Decision, decide
 from .registry import Registry
 from .store.backend import Store
 from .store.committer import Writer
-from .store.operations import Limits
+from .store.operations import JobOperation, Limits
 
 log = logging.getLogger("triphase.scheduler")
 
@@ -176,7 +179,7 @@ class Scheduler(Actor[Wake]):
     async def _queue_due(self) -> None:
         now = self.clock.now()
         due = await self.store.due(now, DUE_MOST)
-        decided = self._decide(due, Enqueue())
+        decided = self._decide(due, lambda _: Enqueue())
         if decided:
             await self.writer.commit_all([step(job, decision) for job, decision in decided])
         self._next_due = await self.store.next_due()
@@ -207,34 +210,50 @@ class Scheduler(Actor[Wake]):
         admission = admit(
             candidates, queues=self.registry.queues, limit=self.limit, holders=holders
         )
-        decided = self._decide(admission.admitted, Claim(owner=self.owner))
-        claims = [
-            claim(job, decision, Limits(total=self.limit, queue=self._limit_of(job)))
-            for job, decision in decided
-        ]
-        refused = 0
+        decided = self._decide(admission.admitted, self._claim)
+        claims = [self._operation(job, decision) for job, decision in decided]
+        started = refused = 0
         with self.directory.claiming(admission.admitted):
             results = await self.writer.commit_all(claims)
             # No checkpoint from here on: what has been claimed is handed over.
             for result, (_, decision) in zip(results, decided, strict=True):
                 match moved(result, decision):
-                    case Moved(job, effects):
+                    case Moved(job, effects) if STATES[job.state].holds_slot:
                         self.directory.start(job, effects)
+                        started += 1
+                    case Moved():
+                        # Its phases are not what they were: it waits for approval, or has failed.
+                        continue
                     case _:
                         refused += 1
-        self.tally.started += len(decided) - refused
+        self.tally.started += started
         self.tally.refused += refused
         if refused or len(decided) < len(admission.admitted):
             # The picture was wrong: somebody moved a job first, or a row makes no sense.
             self.signals.queued = True
         return not admission.blocked and not refused
 
-    def _decide(self, jobs: Sequence[Job], command: Command) -> list[tuple[Job, Decision]]:
+    def _claim(self, job: Job) -> Command:
+        """Return the command that starts a job, or ends one whose phases are no longer there."""
+        try:
+            translate = self.registry.named(job.type).translation_of(job)
+        except DefinitionChanged as exc:
+            return FailJob(error=ErrorRecord(type="DefinitionChanged", message=str(exc)))
+        return Claim(owner=self.owner, translate=translate)
+
+    def _operation(self, job: Job, decision: Decision) -> JobOperation:
+        if not STATES[decision.job.state].holds_slot:
+            return step(job, decision)
+        return claim(job, decision, Limits(total=self.limit, queue=self._limit_of(job)))
+
+    def _decide(
+        self, jobs: Sequence[Job], command: Callable[[Job], Command]
+    ) -> list[tuple[Job, Decision]]:
         """Decide about each job; one whose row makes no sense is reported and passed over."""
         decided: list[tuple[Job, Decision]] = []
         for job in jobs:
             try:
-                decided.append((job, decide(job, command, self.clock.now())))
+                decided.append((job, decide(job, command(job), self.clock.now())))
             except TriphaseError as exc:
                 log.warning("job %s is passed over: %s", job.id, exc)
                 self._passed[job.id] = job.version

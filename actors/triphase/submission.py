@@ -7,8 +7,21 @@ import math
 from collections.abc import Mapping
 from typing import Any, cast
 
-from triphase_protocol import InvalidValue, Job, KeyConflict, Submit
+import attrs
 
+from triphase_protocol import (
+    Approval,
+    DefinitionError,
+    Gate,
+    InvalidValue,
+    Job,
+    KeyConflict,
+    Submit,
+    Timeouts,
+)
+
+from .checks import check_approval
+from .definition import Definition
 from .registry import Registry
 
 PRIORITY_MOST = 2**31
@@ -30,6 +43,8 @@ def submission(
     priority: int,
     queue: str | None,
     labels: Mapping[str, str] | None,
+    queue_timeout: float | None,
+    approval: Approval | bool | None,
 ) -> Submit:
     """Return the command for a submit, after every check that needs no store.
 
@@ -53,7 +68,30 @@ def submission(
         key=None if key is None else _checked_text("key", key),
         labels=_checked_labels(labels),
         due_at=_due(now, delay, at),
+        timeouts=_timeouts(definition, queue_timeout),
+        gates=_gates(definition, approval),
     )
+
+
+def _timeouts(definition: Definition, queue: float | None) -> Timeouts:
+    if queue is None:
+        return definition.timeouts
+    if not _is_number(queue) or queue <= 0:
+        raise InvalidValue(f"queue_timeout={queue!r}: must be a finite number of seconds above 0")
+    return attrs.evolve(definition.timeouts, queue=float(queue))
+
+
+def _gates(definition: Definition, approval: object) -> dict[str, Gate]:
+    """Return the gates of a new job: those of its phases, and its own before the first."""
+    gates = {phase.name: phase.gate for phase in definition.phases if phase.gate is not None}
+    first = definition.phases[0].name
+    try:
+        own = check_approval("submit", approval) or definition.approval
+    except DefinitionError as exc:
+        raise InvalidValue(str(exc)) from exc
+    if own is not None:
+        gates[first] = Gate(timeout=own.timeout)
+    return gates
 
 
 def check_same(existing: Job, command: Submit) -> None:

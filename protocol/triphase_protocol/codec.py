@@ -20,7 +20,8 @@ from cattrs.errors import ForbiddenExtraKeysError
 from cattrs.preconf.msgspec import MsgspecJsonConverter, make_converter
 
 from .errors import InvalidValue
-from .jobs import Json, Outcome
+from .outcomes import Outcome
+from .parts import Json
 from .values import below, listed, outsize, shown
 
 T = TypeVar("T")

@@ -12,7 +12,10 @@ from typing import TypeAlias
 
 import attrs
 
-from .jobs import ErrorRecord, Json, Progress
+from .deadlines import Deadline, StopHow, Timeouts
+from .gates import Gate
+from .jobs import PhaseRecord
+from .parts import ErrorRecord, Json, Progress
 from .policies import Recovery, Retry
 
 
@@ -52,6 +55,56 @@ class Submit:
     """Not before this time; None is at once."""
     versions: Mapping[str, int] = attrs.field(factory=dict[str, int])
     """The versions of the phases' declarations, by name; 1 where none is given."""
+    gates: Mapping[str, Gate] = attrs.field(factory=dict[str, Gate])
+    """What must be approved before a phase starts, by its name."""
+    timeouts: Timeouts = attrs.field(factory=Timeouts)
+
+
+@attrs.frozen(kw_only=True)
+class Approve:
+    """Let a job that waits for approval go on."""
+
+    phase: str | None = None
+    """Which gate is meant; None is the one that it waits at."""
+
+    asked_in: int | None = None
+    """The run in which that was asked for, as the gate says; None is whichever it was."""
+
+    by: str | None = None
+    reason: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Reject:
+    """End a job that waits for approval."""
+
+    phase: str | None = None
+    asked_in: int | None = None
+    by: str | None = None
+    reason: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Expire:
+    """One of the deadlines of a job that waits has passed: end it."""
+
+
+@attrs.frozen(kw_only=True)
+class MarkStale:
+    """Mark a job that has ended a while ago."""
+
+
+@attrs.frozen(kw_only=True)
+class Delete:
+    """Remove a job that has ended, with its events."""
+
+
+@attrs.frozen(kw_only=True)
+class Translate:
+    """The phases of a job that was submitted under another definition, under the present one."""
+
+    phases: tuple[PhaseRecord, ...]
+    """Completed ones with their results, then those that have not started."""
 
 
 @attrs.frozen(kw_only=True)
@@ -64,6 +117,8 @@ class Claim:
     """Start a new run of a queued job, owned by *owner*, with its first unfinished phase."""
 
     owner: str
+    translate: Translate | None = None
+    """What its phases become before it starts."""
 
 
 @attrs.frozen(kw_only=True)
@@ -135,21 +190,31 @@ class CancelJob:
     by: str | None = None
     """Who asks, in their own words."""
 
+    ask_grace: float = 0.0
+    """Seconds that a running handler has to stop by itself before it is cancelled."""
+
     grace: float = 0.0
-    """Seconds that a running handler has to stop before it is abandoned."""
+    """Seconds that it has to stop then, before it is abandoned."""
 
 
 @attrs.frozen(kw_only=True)
 class TimeOut:
-    """The running phase, or the whole job, has not ended in its time: ask it to stop."""
+    """The running phase, its run or the whole job has not ended in its time: ask it to stop."""
 
     run: int
-    error: ErrorRecord
-    whole_job: bool = False
-    """It is the job's time that has passed, not the phase's."""
+    deadline: Deadline
+    """Which time has passed."""
 
+    error: ErrorRecord
+    ask_grace: float = 0.0
     grace: float = 0.0
-    """Seconds that the handler has to stop before it is abandoned."""
+
+
+@attrs.frozen(kw_only=True)
+class StopHarder:
+    """The handler that was asked to stop has not, in its time: cancel it."""
+
+    run: int
 
 
 @attrs.frozen(kw_only=True)
@@ -157,7 +222,7 @@ class Stopped:
     """The handler that was asked to stop has stopped, or is abandoned."""
 
     run: int
-    abandoned: bool = False
+    how: StopHow = StopHow.STOPPED
     retry: Retry | None = None
     """The phase's policy, for a phase that was stopped by its timeout."""
     draw: float = 1.0
@@ -172,6 +237,9 @@ class RetryJob:
     from_phase: str | None = None
     """The first phase that is run again; None is the first that has not completed."""
 
+    translate: Translate | None = None
+    """What its phases become before that is looked at."""
+
     by: str | None = None
     """Who asks, in their own words."""
 
@@ -183,10 +251,15 @@ class Interrupt:
     cause: Cause
     reason: str
     policy: Recovery = attrs.field(factory=Recovery)
+    run: int | None = None
+    """The run that it belongs to; None is whichever is current."""
 
 
 Command: TypeAlias = (
     Submit
+    | Approve
+    | Reject
+    | Expire
     | Enqueue
     | Claim
     | ReportProgress
@@ -197,8 +270,11 @@ Command: TypeAlias = (
     | FailJob
     | CancelJob
     | TimeOut
+    | StopHarder
     | Stopped
     | RetryJob
     | Interrupt
+    | MarkStale
+    | Delete
 )
 """Anything that can be asked of a job."""

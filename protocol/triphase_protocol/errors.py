@@ -76,6 +76,12 @@ class JobNotFound(TriphaseError):
     code = "not_found"
 
 
+class JobGone(JobNotFound):
+    """There was a job of that id; it was deleted some time after its end."""
+
+    code = "gone"
+
+
 class AmbiguousId(TriphaseError):
     """More than one job's id begins with that prefix; give more of it."""
 

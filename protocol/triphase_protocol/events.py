@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from .errors import IllegalTransition
-from .jobs import Json
+from .parts import Json
 from .states import EventType, JobState, PhaseState, next_phase_state, next_state
 
 
@@ -76,6 +76,8 @@ def fold(events: Iterable[Event]) -> Summary:
             raise IllegalTransition(f"run {event.run} follows {run}: runs only grow")
         job, version, run = event.job, event.version, event.run
         state = next_state(state, event.type)
+        if "layout" in event.data:
+            phases = {name: PhaseState(word) for name, word in event.data["layout"].items()}
         if event.type.value.startswith("phase."):
             if event.phase not in phases:
                 raise IllegalTransition(

@@ -1,4 +1,4 @@
-"""What a job looks like from outside: the record, its phases, and how it ended.
+"""What a job looks like from outside: the record, and its phases.
 
 Records are values: frozen, comparable, and the same whether they were read from a
 store, sent over a wire or built by a test. Times are wall-clock seconds since the
@@ -7,16 +7,14 @@ Unix epoch, in UTC, as floats.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
-from typing import Any, TypeAlias
 
 import attrs
 
+from .deadlines import Stop, Timeouts
+from .gates import Gate
+from .parts import ErrorRecord, Json, Progress
 from .states import STATES, JobState, PhaseState
-
-Json: TypeAlias = Any
-"""A JSON value: None, bool, int, float, str, list of them, or dict of str to them."""
 
 
 def _no_numbers() -> Mapping[str, int]:
@@ -25,76 +23,6 @@ def _no_numbers() -> Mapping[str, int]:
 
 def _no_labels() -> Mapping[str, str]:
     return {}
-
-
-@attrs.frozen(kw_only=True)
-class Progress:
-    """How far a phase has come, as its handler last said."""
-
-    done: float
-    """How much is done, in the handler's own unit."""
-
-    total: float | None = None
-    """How much there is to do in the same unit, or None if nobody knows."""
-
-    message: str | None = None
-    """What is going on, for a person."""
-
-
-@attrs.frozen(kw_only=True)
-class ErrorRecord:
-    """An error as data: what failed a phase or a job."""
-
-    type: str
-    """The class name of the exception, or a stable word of triphase's own."""
-
-    message: str
-    """The exception's text."""
-
-    traceback: str | None = None
-    """Where it was raised, cut to a bounded length; None when there was no exception."""
-
-
-class StopCause(enum.StrEnum):
-    """What a running job was stopped for."""
-
-    CANCEL = "cancel"
-    """Somebody cancelled it."""
-
-    TIMEOUT = "timeout"
-    """A phase, or the whole job, did not end in its time."""
-
-
-@attrs.frozen(kw_only=True)
-class Stop:
-    """The stopping of a run: what it is for, and how it went."""
-
-    cause: StopCause
-    """What it was stopped for; decides what becomes of the job then."""
-
-    asked_at: float
-    """When the handler was asked to stop."""
-
-    grace_until: float
-    """When a handler that has not stopped is abandoned."""
-
-    reason: str | None = None
-    """Why, in somebody's words."""
-
-    by: str | None = None
-    """Who asked, in their own words."""
-
-    error: ErrorRecord | None = None
-    """For a timeout: what the phase or the job fails with."""
-
-    whole_job: bool = False
-    """For a timeout: it was the job's time, so no other try follows."""
-
-    stopped_at: float | None = None
-    """When the handler had stopped, or was abandoned; None until then."""
-
-    abandoned: bool = False
-    """The handler had not stopped when its grace was over; what it does counts for nothing."""
 
 
 @attrs.frozen(kw_only=True)
@@ -124,6 +52,16 @@ class PhaseRecord:
 
     progress: Progress | None = None
     """The last progress of the current or last try."""
+
+    gate: Gate | None = None
+    """What must be approved before it starts; None if nothing must."""
+
+    origin: int = 0
+    """The run in which its current or last execution began.
+
+    A try that resumes one which was interrupted goes on with its execution; any other try
+    begins one.
+    """
 
     started_at: float | None = None
     """When the current or last try started."""
@@ -190,6 +128,12 @@ class Job:
     stop: Stop | None = None
     """The last stopping of a run; None if no run was stopped since the last claim."""
 
+    timeouts: Timeouts = attrs.field(factory=Timeouts)
+    """What it may take, as it was submitted."""
+
+    deadline: float | None = None
+    """When it has waited too long, if it waits; None while it runs, or may wait for ever."""
+
     submitted_at: float = 0.0
     """When it was accepted."""
 
@@ -200,10 +144,16 @@ class Job:
     """When it was last queued."""
 
     started_at: float | None = None
-    """When its first run started."""
+    """When its first run since the submit, or since the last retry, started."""
+
+    claimed_at: float | None = None
+    """When its current or last run started."""
 
     finished_at: float | None = None
-    """When its last run ended."""
+    """When its last run ended; None while it has not ended."""
+
+    stale_at: float | None = None
+    """When it was marked as stale, some time after its end; None if it was not."""
 
     @property
     def terminal(self) -> bool:
@@ -218,83 +168,11 @@ class Job:
                 return index
         return None
 
-
-@attrs.frozen(kw_only=True)
-class Completed:
-    """The job completed; `result` is what its last phase returned, as JSON."""
-
-    job: str
-    run: int
-    result: Json = None
-
-
-@attrs.frozen(kw_only=True)
-class Failed:
-    """The job failed for good."""
-
-    job: str
-    run: int
-    error: ErrorRecord
-
-
-@attrs.frozen(kw_only=True)
-class Cancelled:
-    """The job was cancelled, and nothing of it runs any more."""
-
-    job: str
-    run: int
-    reason: str | None = None
-
-
-@attrs.frozen(kw_only=True)
-class Rejected:
-    """The job's approval was refused, or nobody approved it in time."""
-
-    job: str
-    run: int
-    reason: str | None = None
-
-
-@attrs.frozen(kw_only=True)
-class Interrupted:
-    """The job's owner went away, and it waits for a person to retry it."""
-
-    job: str
-    run: int
-    reason: str | None = None
-
-
-@attrs.frozen(kw_only=True)
-class TimedOut:
-    """In the answer of `wait_all`: the job had not ended when the timeout passed."""
-
-    job: str
-
-
-@attrs.frozen(kw_only=True)
-class NotFound:
-    """In the answer of `wait_all`: there is no job of that id."""
-
-    job: str
-
-
-Outcome: TypeAlias = Completed | Failed | Cancelled | Rejected | Interrupted
-"""How a job ended."""
-
-
-def outcome_of(job: Job) -> Outcome | None:
-    """Return how the job ended, or None while it has not."""
-    match job.state:
-        case JobState.COMPLETED:
-            return Completed(job=job.id, run=job.run, result=job.result)
-        case JobState.FAILED:
-            error = job.error or ErrorRecord(type="Unknown", message="no error was recorded")
-            return Failed(job=job.id, run=job.run, error=error)
-        case JobState.CANCELLED:
-            return Cancelled(job=job.id, run=job.run, reason=job.reason)
-        case JobState.REJECTED:
-            return Rejected(job=job.id, run=job.run, reason=job.reason)
-        case JobState.INTERRUPTED:
-            return Interrupted(job=job.id, run=job.run, reason=job.reason)
-        case _:
+    @property
+    def gate(self) -> tuple[str, Gate] | None:
+        """The phase that waits for approval, and its gate; None if none does."""
+        index = self.current
+        if self.state is not JobState.GATED or index is None:
             return None
+        phase = self.phases[index]
+        return None if phase.gate is None else (phase.name, phase.gate)

@@ -8,22 +8,21 @@ from typing import Any, Final, get_args
 import msgspec
 
 from .codec import tags_of
+from .deadlines import Stop, Timeouts
 from .events import Event
-from .jobs import (
+from .gates import Gate
+from .jobs import Job, PhaseRecord
+from .outcomes import (
     Cancelled,
     Completed,
-    ErrorRecord,
     Failed,
     Interrupted,
-    Job,
     NotFound,
     Outcome,
-    PhaseRecord,
-    Progress,
     Rejected,
-    Stop,
     TimedOut,
 )
+from .parts import ErrorRecord, Progress
 from .policies import Retry
 from .values import decode, encode
 
@@ -32,6 +31,8 @@ PUBLISHED: Final[tuple[type, ...]] = (
     PhaseRecord,
     Progress,
     Stop,
+    Gate,
+    Timeouts,
     ErrorRecord,
     Event,
     Completed,

@@ -187,6 +187,7 @@ TRANSITIONS: Final[Mapping[JobState | None, Mapping[EventType, JobState]]] = {
     },
     JobState.QUEUED: {
         _E.JOB_STARTED: JobState.RUNNING,
+        _E.JOB_GATED: JobState.GATED,
         _E.JOB_FAILED: JobState.FAILED,
         _E.JOB_CANCELLED: JobState.CANCELLED,
     },

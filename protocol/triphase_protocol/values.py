@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from .errors import InvalidValue
-from .jobs import Json
+from .parts import Json
 
 VALUE_BYTES_MAX: Final = 4 * 2**20
 """The most bytes of JSON that one payload or one result may take."""

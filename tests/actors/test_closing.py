@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +15,8 @@ import trio.lowlevel
 import trio.testing
 
 import triphase
-from triphase.store import Disk, SimulatedStore
+from triphase.store import Disk, Query, SimulatedStore
+from triphase.store.sqlite import open_reader
 
 from .sample_jobs import Gate, Held, Reopen, Transcode
 
@@ -232,3 +237,54 @@ async def test_a_dead_owners_runs_are_resumed_from_the_interrupted_phase(gate: G
         record = await runtime.get(record.id)
     assert record.phases[0].spent == {"lost": 1}
     assert record.phases[0].attempt == 2
+
+
+STUCK = """
+import sys, threading, trio, triphase
+
+@triphase.job()
+class Stuck:
+    @triphase.phase(stop_grace=3600)
+    def only(self, ctx: triphase.Context) -> None:
+        print("running", flush=True)
+        while not ctx.stop_requested:
+            threading.Event().wait(0.001)
+        print("asked", flush=True)
+        threading.Event().wait(3600)
+
+async def main() -> None:
+    async with triphase.open_runtime([Stuck], store=sys.argv[1]) as runtime:
+        await runtime.submit(Stuck())
+        await trio.sleep_forever()
+
+trio.run(main)
+"""
+
+
+@pytest.mark.slow
+def test_a_second_interrupt_waits_for_no_grace_and_still_puts_back_what_ran(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "stuck.py").write_text(STUCK)
+    store = tmp_path / "jobs.db"
+    with subprocess.Popen(
+        [sys.executable, tmp_path / "stuck.py", store],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for word in ("running\n", "asked\n"):
+            assert process.stdout.readline() == word
+            process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+    assert "KeyboardInterrupt" in said
+
+    async def look() -> triphase.Job:
+        async with open_reader(store) as reader:
+            [job] = await reader.find(Query())
+            return job
+
+    record = trio.run(look)
+    assert record.state is triphase.JobState.QUEUED
+    assert record.phases[0].spent == {"shutdown": 1}

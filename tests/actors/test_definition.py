@@ -48,7 +48,8 @@ def test_a_job_is_a_frozen_class_of_its_fields() -> None:
 def test_phases_are_listed_in_the_order_they_are_written() -> None:
     definition = definition_of(Transcode)
     assert [phase.name for phase in definition.phases] == ["fetch", "encode"]
-    assert (definition.name, definition.queue, definition.timeout) == ("Transcode", "media", 3600)
+    assert (definition.name, definition.queue) == ("Transcode", "media")
+    assert definition.timeouts.job == 3600
     assert (Transcode.fetch.timeout, Transcode.fetch.retry.attempts) == (60, 5)
     assert Transcode.fetch.__doc__ == "Fetch it."
 

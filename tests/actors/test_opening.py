@@ -10,7 +10,7 @@ import trio
 import trio.testing
 
 import triphase
-from triphase import handler, job_actor
+from triphase import job_actor, outcomes
 from triphase.lifecycle import Effect
 from triphase.store import Disk, Operation, Result, SimulatedStore
 
@@ -87,7 +87,7 @@ async def test_a_crash_of_the_runtime_and_of_the_body_are_both_told() -> None:
 async def test_a_job_actor_that_crashes_puts_its_job_back(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    real, crashes = handler.command_for, iter([RuntimeError("a bug of ours")])
+    real, crashes = outcomes.command_for, iter([RuntimeError("a bug of ours")])
 
     def command_for(*args: object) -> object:
         for crash in crashes:

@@ -212,7 +212,7 @@ async def test_a_job_has_its_own_time_over_all_phases(
         outcome = await job.wait()
         record = await job.get()
     assert isinstance(outcome, triphase.Failed)
-    assert outcome.error.message == "two: the job's timeout passed"
+    assert outcome.error.message == "two: the job's timeout of 10 s passed"
     assert record.started_at is not None
     assert record.finished_at == pytest.approx(record.started_at + 10)
 
@@ -232,7 +232,7 @@ async def test_a_job_whose_time_has_passed_in_its_backoff_is_not_tried_again(
     async with triphase.open_runtime([Slow], store=reopen(), clock=clock) as runtime:
         outcome = await (await runtime.submit(Slow())).wait()
     assert isinstance(outcome, triphase.Failed)
-    assert outcome.error.message == "only: the job's timeout passed"
+    assert outcome.error.message == "the job has not ended in 10 s after its start"
 
 
 class Colour(enum.Enum):

@@ -14,11 +14,12 @@ An actor that crashes is started again; its address and what is queued for it st
 from __future__ import annotations
 
 from .actor import Actor, Refuse
+from .children import ChildStatistics, SupervisorStatistics
 from .errors import ActorCrashed, ActorError, ActorStopped, SupervisorFailed
 from .mailbox import Envelope, Mailbox, MailboxStatistics
 from .ref import ActorRef, Request
 from .restarts import Restart, Strategy
-from .supervisor import ChildStatistics, Supervisor, SupervisorStatistics, open_supervisor
+from .supervisor import Supervisor, open_supervisor
 
 __all__ = [
     "Actor",

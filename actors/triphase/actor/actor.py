@@ -55,6 +55,14 @@ class Actor(Generic[M]):
         is a crash.
         """
 
+    def hurry(self) -> None:
+        """Do not take your time: the program was interrupted again while it ends. Never waits.
+
+        Called at any moment between `started` and the end of `stopped`. By default nothing
+        changes; an actor that waits for something in `stopped`, or that has a supervisor of its
+        own, may wait no more.
+        """
+
     def stop(self) -> None:
         """End after the current message: called while it is handled, or in `started`.
 

@@ -23,16 +23,16 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
 
-import attrs
 import trio
 
 from .actor import Actor
+from .children import Child, ChildStatistics, SupervisorStatistics
 from .errors import ActorStopped, SupervisorFailed
-from .mailbox import Mailbox, MailboxStatistics
+from .mailbox import Mailbox
 from .ref import ActorRef
 from .restarts import (
     Exit,
@@ -51,78 +51,6 @@ M = TypeVar("M")
 log = logging.getLogger("triphase.actor")
 
 
-@attrs.frozen(kw_only=True)
-class ChildStatistics:
-    """One child of a supervisor at one moment."""
-
-    name: str
-    """The name it was started under."""
-
-    restarts: int
-    """How often it has been restarted."""
-
-    mailbox: MailboxStatistics
-    """What its mailbox holds."""
-
-
-@attrs.frozen(kw_only=True)
-class SupervisorStatistics:
-    """A supervisor at one moment."""
-
-    children: tuple[ChildStatistics, ...]
-    """Its children, in the order of their start."""
-
-    started: int
-    """Children that were ever started."""
-
-    crashes: int
-    """Crashes of any child, ever."""
-
-    restarts: int
-    """Restarts of any child, ever."""
-
-
-@attrs.define(eq=False)
-class _Child:
-    """A child, over all its incarnations."""
-
-    name: str
-    factory: Callable[[], Actor[Any]]
-    restart: Restart
-    mailbox: Mailbox[Any]
-    restarts: int = 0
-    awaited: bool = False
-    """A `Supervisor.start` waits for it."""
-
-    removed: bool = False
-    """No incarnation follows the current one."""
-
-    due: bool = False
-    """It is to be ended, if it has not ended, and started again, by `_restart_due`."""
-
-    taken_down: bool = False
-    """The current incarnation was ended by the supervisor."""
-
-    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    """Around the current incarnation."""
-
-    up: trio.Event = attrs.field(factory=trio.Event)
-    """Set when the current incarnation has started, has failed to, or is to be taken down."""
-
-    ended: trio.Event = attrs.field(factory=trio.Event)
-    """Set when the current incarnation has ended."""
-
-    resume: trio.Event = attrs.field(factory=trio.Event)
-    """Set when the next incarnation may start."""
-
-    gone: trio.Event = attrs.field(factory=trio.Event)
-    """Set when no further incarnation will follow."""
-
-    def next_incarnation(self) -> None:
-        self.scope, self.taken_down, self.due = trio.CancelScope(), False, False
-        self.up, self.ended, self.resume = trio.Event(), trio.Event(), trio.Event()
-
-
 class Supervisor:
     """The children of one `open_supervisor` block."""
 
@@ -134,7 +62,7 @@ class Supervisor:
         self._ordered = ordered
         self._closing = False
         self._history = RestartHistory(intensity)
-        self._children: dict[str, _Child] = {}
+        self._children: dict[str, Child] = {}
         self._nursery: trio.Nursery | None = None
         self._body = trio.CancelScope()
         self._failure: SupervisorFailed | None = None
@@ -227,50 +155,66 @@ class Supervisor:
 
     def _add(
         self, factory: Callable[[], Actor[Any]], name: str, restart: Restart | str, capacity: int
-    ) -> _Child:
+    ) -> Child:
         if self._closing:
             raise ActorStopped(f"{self.name} is closing; {name} was not started")
         if name in self._children:
             raise ValueError(f"{self.name} has a child named {name!r} already")
-        child = _Child(name, factory, Restart(restart), Mailbox(name, capacity))
+        child = Child(name, factory, Restart(restart), Mailbox(name, capacity))
         self._children[name] = child
         return child
 
-    def _remove(self, child: _Child) -> None:
+    def _remove(self, child: Child) -> None:
         if self._children.get(child.name) is child:
             del self._children[child.name]
         child.mailbox.close()
 
-    def _take_down(self, child: _Child, reason: str) -> None:
+    def _take_down(self, child: Child, reason: str) -> None:
         child.taken_down = True
         child.scope.cancel(reason=reason)
 
-    def _stop_nowait(self, child: _Child, reason: str) -> None:
+    def _stop_nowait(self, child: Child, reason: str) -> None:
         child.removed = True
         self._take_down(child, reason)
         child.resume.set()
 
+    def hurry(self) -> None:
+        """Tell every child not to take its time with its end. Never waits."""
+        for child in self._children.values():
+            child.hurry()
+
     async def _close(self) -> None:
-        """Stop every child, last started first; one by one if they are ordered."""
+        """Stop every child, last started first; one by one if they are ordered.
+
+        Shielded, so that only an interrupt is raised in here: the first one makes the children
+        hurry, the second stops them all at once and cuts off what they clean up.
+        """
         self._closing = True
         children = list(reversed(self._children.values()))
-        reason = f"{self.name} is closing"
         try:
-            for child in children:
-                self._stop_nowait(child, reason)
-                if self._ordered:
-                    await child.gone.wait()
-            for child in children:
-                await child.gone.wait()
+            await self._stop_all(children)
         except BaseException:
-            # Only an interrupt gets here. They are shielded: nobody else would stop the rest.
-            for child in children:
-                self._stop_nowait(child, reason)
+            self.hurry()
+            try:
+                await self._stop_all(children)
+            except BaseException:
+                for child in children:
+                    self._stop_nowait(child, f"{self.name} is closing")
+                    child.cut_off()
+                raise
             raise
+
+    async def _stop_all(self, children: Sequence[Child]) -> None:
+        for child in children:
+            self._stop_nowait(child, f"{self.name} is closing")
+            if self._ordered:
+                await child.gone.wait()
+        for child in children:
+            await child.gone.wait()
 
     async def _live(
         self,
-        child: _Child,
+        child: Child,
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
@@ -298,7 +242,7 @@ class Supervisor:
             child.gone.set()
 
     async def _incarnation(
-        self, child: _Child, task_status: trio.TaskStatus[None]
+        self, child: Child, task_status: trio.TaskStatus[None]
     ) -> Exception | None:
         """Run one actor from start to end; return what it crashed with."""
         try:
@@ -315,8 +259,8 @@ class Supervisor:
             raise cancelled from None
         return None
 
-    async def _act(self, child: _Child, task_status: trio.TaskStatus[None]) -> None:
-        actor = child.factory()
+    async def _act(self, child: Child, task_status: trio.TaskStatus[None]) -> None:
+        actor = child.actor = child.factory()
         await actor.started()
         try:
             # A cancel of `start` that `started` did not see. From here on only the supervisor
@@ -333,8 +277,11 @@ class Supervisor:
             child.mailbox.crash(exc)
             raise
         finally:
-            with trio.move_on_after(actor.stop_grace, shield=True) as grace:
+            seconds = 0.0 if child.rushed else actor.stop_grace
+            with trio.move_on_after(seconds, shield=True) as grace:
+                child.cleaning = grace
                 await actor.stopped()
+            child.cleaning = None
             if grace.cancelled_caught:
                 log.warning(
                     "%s: %s had not cleaned up after %g seconds",
@@ -343,12 +290,12 @@ class Supervisor:
                     actor.stop_grace,
                 )
 
-    def _note_crash(self, child: _Child, error: Exception) -> None:
+    def _note_crash(self, child: Child, error: Exception) -> None:
         self._crashes += 1
         log.error("%s: %s crashed", self.name, child.name, exc_info=error)
         child.mailbox.crash(error)
 
-    def _settle(self, child: _Child, error: Exception | None) -> None:
+    def _settle(self, child: Child, error: Exception | None) -> None:
         """Note an end, and decide what follows. Synchronous: no second end can come between."""
         if error is None:
             child.mailbox.abandon()
@@ -361,7 +308,7 @@ class Supervisor:
         elif self._strategy is not Strategy.ONE_FOR_ONE and not child.taken_down:
             self._restart_with(child)
 
-    def _stays(self, child: _Child, error: Exception | None) -> bool:
+    def _stays(self, child: Child, error: Exception | None) -> bool:
         exit_ = Exit.NORMAL if error is None else Exit.CRASHED
         if child.removed:
             return False
@@ -376,7 +323,7 @@ class Supervisor:
             self._give_up(child, error)
         return decision is Verdict.RESTART
 
-    def _give_up(self, child: _Child, error: Exception | None) -> None:
+    def _give_up(self, child: Child, error: Exception | None) -> None:
         log.error("%s: %s was restarted too often; giving up", self.name, child.name)
         self._closing = True
         self._failure = SupervisorFailed(
@@ -385,7 +332,7 @@ class Supervisor:
         self._failure.__cause__ = error
         self._body.cancel(reason=str(self._failure))
 
-    async def _next_turn(self, child: _Child) -> None:
+    async def _next_turn(self, child: Child) -> None:
         """Wait until the next incarnation may start."""
         if child.due:
             await child.resume.wait()
@@ -396,7 +343,7 @@ class Supervisor:
             child.restarts += 1
             self._restarts += 1
 
-    def _restart_with(self, child: _Child) -> None:
+    def _restart_with(self, child: Child) -> None:
         """Have a child restarted, and all that its strategy restarts with it."""
         for name in [child.name, *affected(self._strategy, list(self._children), child.name)]:
             due = self._children[name]

@@ -9,8 +9,9 @@ import attrs
 import trio
 
 from triphase.context import Context
-from triphase.definition import job, phase
+from triphase.definition import job
 from triphase.opening import open_runtime
+from triphase.phases import phase
 from triphase.runtime import Runtime
 from triphase_protocol import Queue
 

@@ -67,6 +67,7 @@ EXITS: Final[Mapping[str, Exit]] = {
     "unknown_phase": Exit.USAGE,
     "ambiguous_id": Exit.USAGE,
     "not_found": Exit.NOT_FOUND,
+    "gone": Exit.NOT_FOUND,
     "key_conflict": Exit.CONFLICT,
     "illegal_transition": Exit.CONFLICT,
     "stale": Exit.CONFLICT,

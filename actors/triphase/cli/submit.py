@@ -16,8 +16,9 @@ from triphase.clock import SystemClock
 from triphase.entropy import Entropy
 from triphase.lifecycle import decide
 from triphase.registry import Registry
-from triphase.store import Applied, Result, SqliteStore, Store, Submit as SubmitOperation
+from triphase.store import Applied, SqliteStore, Store, Submit as SubmitOperation
 from triphase.store.committer import Committer, Writer
+from triphase.store.operations import JobResult
 from triphase.submission import check_same, submission
 from triphase_protocol import Job, Json, StoreLocked, Submit, decode
 
@@ -129,6 +130,8 @@ def _command(registry: Registry, job: object, options: Options) -> Submit:
         priority=options.priority,
         queue=options.queue,
         labels=options.labels,
+        queue_timeout=None,
+        approval=None,
     )
 
 
@@ -143,7 +146,7 @@ async def _accepted(place: SqliteStore, command: Submit) -> tuple[Job, bool]:
     return result.current, False
 
 
-async def _write(store: Store, operation: SubmitOperation) -> Result:
+async def _write(store: Store, operation: SubmitOperation) -> JobResult:
     """Write one operation as the store's owner, who runs no jobs."""
     try:
         await store.open()

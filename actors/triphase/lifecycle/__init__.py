@@ -5,7 +5,7 @@ led to it, and the effects that the caller must carry out once those are durable
 no clock, draws no random number and knows no store. What it may not do, it refuses: an
 illegal command raises and changes nothing.
 
-Every change of state goes through `_Draft.emit`, which asks the tables of
+Every change of state goes through `Draft.emit`, which asks the tables of
 `triphase_protocol.states` where the event leads. So the record is the fold of its events,
 by construction.
 
@@ -18,33 +18,44 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+import attrs
+
 from triphase_protocol import (
+    Approve,
     CancelJob,
     CancelPhase,
     Claim,
     Command,
     CompletePhase,
+    Delete,
     Enqueue,
+    Expire,
     FailJob,
     FailPhase,
     IllegalTransition,
     Interrupt,
     Job,
+    MarkStale,
+    Reject,
     ReportProgress,
     RetryJob,
     SnoozePhase,
     StaleWrite,
+    StopHarder,
     Stopped,
     Submit,
     TimeOut,
 )
 
-from . import runs, stops
+from . import gates, retention, runs, stops, waits
 from .draft import Decision, Draft, Effect, EndRun, StartPhase, StopPhase
 
 __all__ = ["Decision", "Effect", "EndRun", "StartPhase", "StopPhase", "decide"]
 
 _RULES: Final[dict[type, Callable[[Draft, Any], None]]] = {
+    Approve: gates.approve,
+    Reject: gates.reject,
+    Expire: waits.expire,
     Enqueue: runs.enqueue,
     Claim: runs.claim,
     ReportProgress: runs.report_progress,
@@ -55,9 +66,12 @@ _RULES: Final[dict[type, Callable[[Draft, Any], None]]] = {
     FailJob: runs.fail_job,
     CancelJob: stops.cancel_job,
     TimeOut: stops.time_out,
+    StopHarder: stops.stop_harder,
     Stopped: stops.stopped,
     Interrupt: stops.interrupt,
     RetryJob: stops.retry_job,
+    MarkStale: retention.mark_stale,
+    Delete: retention.delete,
 }
 
 
@@ -76,13 +90,21 @@ def decide(job: Job | None, command: Command, now: float) -> Decision:
     if isinstance(command, Submit):
         if job is not None:
             raise IllegalTransition(f"job {job.id} has been submitted already")
-        return runs.submit(command, now)
+        return _with_deadline(runs.submit(command, now))
     if job is None:
         raise IllegalTransition(f"{type(command).__name__}: there is no such job")
     _check_run(job, command)
     draft = Draft(job, now, job.state)
     _RULES[type(command)](draft, command)
-    return draft.decision()
+    return _with_deadline(draft.decision())
+
+
+def _with_deadline(decision: Decision) -> Decision:
+    """Note when the job will have waited too long, for whoever looks after it."""
+    deadline = min((at for at, _ in waits.waits(decision.job)), default=None)
+    if deadline == decision.job.deadline:
+        return decision
+    return attrs.evolve(decision, job=attrs.evolve(decision.job, deadline=deadline))
 
 
 def _check_run(job: Job, command: Command) -> None:

@@ -11,6 +11,7 @@ from triphase_protocol import (
     ErrorRecord,
     Event,
     EventType,
+    Gate,
     IllegalTransition,
     Job,
     JobState,
@@ -78,11 +79,18 @@ class Draft:
         self.events: list[Event] = []
         self.effects: list[Effect] = []
 
-    def emit(self, event: EventType, *, data: dict[str, Json] | None = None, **to: Any) -> None:
+    def emit(
+        self,
+        event: EventType,
+        *,
+        phase: str | None = None,
+        data: dict[str, Json] | None = None,
+        **to: Any,
+    ) -> None:
         """Record a `job.*` event; the table says where it leads, *to* what else changes."""
         self.state = next_state(self.state, event)
         self.to.update(to)
-        self._note(event, None, data)
+        self._note(event, phase, data)
 
     def emit_phase(
         self, index: int, event: EventType, *, data: dict[str, Json] | None = None, **to: Any
@@ -124,6 +132,70 @@ class Draft:
             data: dict[str, Json] = unstructure(progress)
             self.emit_phase(index, EventType.PHASE_PROGRESS, data=data, progress=progress)
 
+    def since(self, begin: float | None) -> float:
+        """Return the seconds from then until now; 0 if the clock was set back meanwhile."""
+        return 0.0 if begin is None else max(0.0, round(self.now - begin, 6))
+
+    def enqueue(self) -> None:
+        """Queue a job that is scheduled, unless it is not due or its next phase has a gate."""
+        due = self.to.get("due_at", self.job.due_at)
+        if self.is_gated():
+            self.ask_for_approval()
+        elif due > self.now:
+            self.emit(EventType.JOB_SCHEDULED, data={"cause": "delay", "due_at": due})
+        else:
+            self.emit(EventType.JOB_QUEUED, queued_at=self.now)
+
+    def is_gated(self) -> bool:
+        """True if the next phase must not start before somebody approves."""
+        index = self.current
+        gate = None if index is None else self.phases[index].gate
+        return gate is not None and not gate.open
+
+    def ask_for_approval(self, data: dict[str, Json] | None = None) -> None:
+        """Let the job wait at the gate of its next phase."""
+        index = self.current
+        assert index is not None, "what has completed waits at no gate"
+        phase = self.phases[index]
+        assert phase.gate is not None, "only a phase with a gate is asked about"
+        gate = attrs.evolve(Gate(timeout=phase.gate.timeout), asked_at=self.now, asked_in=self.run)
+        self.phases[index] = attrs.evolve(phase, gate=gate)
+        data = {"deadline": gate.deadline, **(data or {})}
+        self.emit(EventType.JOB_GATED, phase=phase.name, data=data, owner=None)
+
+    def decide_gate(self, name: str, *, approved: bool, by: str | None, reason: str | None) -> None:
+        """Record the decision about the gate of a phase."""
+        for index, phase in enumerate(self.phases):
+            if phase.name == name and phase.gate is not None:
+                gate = attrs.evolve(
+                    phase.gate, decided_at=self.now, approved=approved, by=by, reason=reason
+                )
+                self.phases[index] = attrs.evolve(phase, gate=gate)
+
+    def reject(self, phase: str, *, cause: str, by: str | None, reason: str | None) -> None:
+        """End the job at the gate of a phase."""
+        self.decide_gate(phase, approved=False, by=by, reason=reason)
+        data: dict[str, Json] = {"cause": cause, "by": by}
+        self.end(EventType.JOB_REJECTED, phase=phase, data=data, reason=reason)
+
+    def lay_out(self, phases: tuple[PhaseRecord, ...]) -> dict[str, Json]:
+        """Put other phases in the place of those that are there; returns what events say of it."""
+        self.phases[:] = phases
+        return {"layout": {phase.name: phase.state.value for phase in phases}}
+
+    def renew(self, begin: int) -> list[str]:
+        """Let the phases from an index on begin anew, and return their names.
+
+        What was approved for the first of them stands, as it rests on the same results as before;
+        the others are asked about again.
+        """
+        for index, phase in enumerate(list(self.phases[begin:]), begin):
+            gate = phase.gate
+            if gate is not None and not (gate.open and index == begin):
+                gate = Gate(timeout=gate.timeout)
+            self.phases[index] = PhaseRecord(name=phase.name, version=phase.version, gate=gate)
+        return [phase.name for phase in self.phases[begin:]]
+
     def reschedule(self, cause: Cause, delay: float, *, phases: list[str] | None = None) -> None:
         """End the run, and let another follow; *phases* begin anew then."""
         due = self.now + delay
@@ -133,21 +205,28 @@ class Draft:
         self.emit(EventType.JOB_SCHEDULED, data=data, due_at=due, owner=None)
         self.effects.append(EndRun())
 
-    def end(self, event: EventType, *, data: dict[str, Json] | None = None, **to: Any) -> None:
+    def end(
+        self,
+        event: EventType,
+        *,
+        phase: str | None = None,
+        data: dict[str, Json] | None = None,
+        **to: Any,
+    ) -> None:
         """End the job: every phase that has not ended ends with it, then the job itself."""
         ended = {PhaseState.COMPLETED, PhaseState.FAILED, PhaseState.CANCELLED}
         if event is EventType.JOB_INTERRUPTED:
             # Which phase it was is what somebody who decides wants to know.
             ended.add(PhaseState.INTERRUPTED)
-        for index, phase in enumerate(list(self.phases)):
-            if phase.state not in ended:
+        for index, each in enumerate(list(self.phases)):
+            if each.state not in ended:
                 self.emit_phase(index, EventType.PHASE_CANCELLED, finished_at=self.now)
         data = dict(data or {})
         if isinstance(error := to.get("error"), ErrorRecord):
             data["error"] = brief(error)
         if (reason := to.get("reason")) is not None:
             data["reason"] = reason
-        self.emit(event, data=data, owner=None, finished_at=self.now, **to)
+        self.emit(event, phase=phase, data=data, owner=None, finished_at=self.now, **to)
         self.effects.append(EndRun())
 
     def decision(self) -> Decision:
@@ -161,10 +240,15 @@ class Draft:
             phases=tuple(self.phases),
             **self.to,
         )
-        changed = tuple(
-            index for index, phase in enumerate(self.phases) if phase is not self.job.phases[index]
+        return Decision(job, tuple(self.events), tuple(self.effects), self._changed())
+
+    def _changed(self) -> tuple[int, ...]:
+        before = self.job.phases
+        return tuple(
+            index
+            for index, phase in enumerate(self.phases)
+            if index >= len(before) or phase is not before[index]
         )
-        return Decision(job, tuple(self.events), tuple(self.effects), changed)
 
     def _note(self, event: EventType, phase: str | None, data: dict[str, Json] | None) -> None:
         self.version += 1

@@ -18,13 +18,14 @@ from triphase_protocol import (
     JobState,
     Json,
     PhaseRecord,
+    PhaseState,
     ReportProgress,
     Retry,
     SnoozePhase,
     Submit,
 )
 
-from .draft import Decision, Draft, StartPhase, brief, charge
+from .draft import Decision, Draft, EndRun, StartPhase, brief, charge
 
 
 def submit(command: Submit, now: float) -> Decision:
@@ -37,8 +38,12 @@ def submit(command: Submit, now: float) -> Decision:
         payload=command.payload,
         digest=command.digest,
         phases=tuple(
-            PhaseRecord(name=name, version=command.versions.get(name, 1)) for name in command.phases
+            PhaseRecord(
+                name=name, version=command.versions.get(name, 1), gate=command.gates.get(name)
+            )
+            for name in command.phases
         ),
+        timeouts=command.timeouts,
         queue=command.queue,
         priority=command.priority,
         key=command.key,
@@ -51,29 +56,35 @@ def submit(command: Submit, now: float) -> Decision:
         EventType.JOB_SUBMITTED,
         data={"type": command.type, "queue": command.queue, "phases": list(command.phases)},
     )
-    if due > now:
-        draft.emit(EventType.JOB_SCHEDULED, data={"cause": "delay", "due_at": due})
-    else:
-        draft.emit(EventType.JOB_QUEUED, queued_at=now)
+    draft.enqueue()
     return attrs.evolve(draft.decision(), changed=tuple(range(len(command.phases))))
 
 
 def enqueue(draft: Draft, _: Enqueue) -> None:
-    """Queue a scheduled job that is due."""
-    draft.emit(EventType.JOB_QUEUED, queued_at=draft.now)
+    """Queue a scheduled job that is due; its due time is the caller's to look at."""
+    if draft.is_gated():
+        draft.ask_for_approval()
+    else:
+        draft.emit(EventType.JOB_QUEUED, queued_at=draft.now)
 
 
 def claim(draft: Draft, command: Claim) -> None:
     """Start a new run."""
     job = draft.job
+    data = {} if command.translate is None else draft.lay_out(command.translate.phases)
+    if draft.is_gated():
+        # Only phases that were translated can have a gate that has not been asked about.
+        draft.ask_for_approval(data)
+        return
     # A retry has opened the run that its claim enters.
     opened = job.run > 0 and job.started_at is None
     draft.run = job.run if opened else job.run + 1
     draft.emit(
         EventType.JOB_STARTED,
-        data={"owner": command.owner},
+        data={"owner": command.owner, **data},
         owner=command.owner,
         started_at=job.started_at if job.started_at is not None else draft.now,
+        claimed_at=draft.now,
         finished_at=None,
         error=None,
         reason=None,
@@ -128,11 +139,11 @@ def failed(
         spent=spent,
         finished_at=draft.now,
     )
-    failures = spent.get(Cause.ERROR, 0) + spent.get(Cause.TIMEOUT, 0)
-    if retry is None or failures >= retry.attempts:
+    errors, timeouts = spent.get(Cause.ERROR, 0), spent.get(Cause.TIMEOUT, 0)
+    if retry is None or not retry.allows(errors, timeouts):
         draft.end(EventType.JOB_FAILED, error=error)
     else:
-        draft.reschedule(cause, retry.delay(failures, draw))
+        draft.reschedule(cause, retry.delay(errors + timeouts, draw))
 
 
 def snooze_phase(draft: Draft, command: SnoozePhase) -> None:
@@ -162,16 +173,22 @@ def fail_job(draft: Draft, command: FailJob) -> None:
 
 
 def start_next(draft: Draft) -> None:
-    """Start the first phase that has not completed, or complete the job."""
+    """Start the first phase that has not completed, ask for its approval, or complete the job."""
     index = draft.current
     if index is None:
         result = draft.phases[-1].result if draft.phases else None
         draft.end(EventType.JOB_COMPLETED, result=result)
         return
+    if draft.is_gated():
+        draft.ask_for_approval()
+        draft.effects.append(EndRun())
+        return
+    phase = draft.phases[index]
     draft.emit_phase(
         index,
         EventType.PHASE_STARTED,
-        attempt=draft.phases[index].attempt + 1,
+        attempt=phase.attempt + 1,
+        origin=phase.origin if phase.state is PhaseState.INTERRUPTED else draft.run,
         progress=None,
         error=None,
         started_at=draft.now,

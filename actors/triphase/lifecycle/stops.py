@@ -13,6 +13,7 @@ from triphase_protocol import (
     STATES,
     CancelJob,
     Cause,
+    Deadline,
     ErrorRecord,
     EventType,
     IllegalTransition,
@@ -20,11 +21,13 @@ from triphase_protocol import (
     JobState,
     Json,
     OnRestart,
-    PhaseRecord,
     RetryJob,
     Stop,
     StopCause,
+    StopHarder,
+    StopHow,
     Stopped,
+    StopStep,
     TimeOut,
     UnknownPhase,
 )
@@ -43,43 +46,53 @@ def cancel_job(draft: Draft, command: CancelJob) -> None:
     stop = Stop(
         cause=StopCause.CANCEL,
         asked_at=draft.now,
-        grace_until=draft.now + command.grace,
+        cancel_at=draft.now + command.ask_grace,
+        grace_until=draft.now + command.ask_grace + command.grace,
         reason=command.reason,
         by=command.by,
     )
     if not STATES[state].holds_slot:
-        _cancelled(draft, attrs.evolve(stop, stopped_at=draft.now), "nothing ran")
+        _cancelled(draft, attrs.evolve(stop, stopped_at=draft.now), StopHow.NOTHING_RAN)
     else:
         _ask(draft, stop)
 
 
 def time_out(draft: Draft, command: TimeOut) -> None:
-    """Ask the running phase to stop, because its time or the job's has passed."""
+    """Ask the running phase to stop, because one of its times has passed."""
     draft.running()
     _ask(
         draft,
         Stop(
             cause=StopCause.TIMEOUT,
             asked_at=draft.now,
-            grace_until=draft.now + command.grace,
+            cancel_at=draft.now + command.ask_grace,
+            grace_until=draft.now + command.ask_grace + command.grace,
+            deadline=command.deadline,
             error=command.error,
-            whole_job=command.whole_job,
         ),
     )
+
+
+def stop_harder(draft: Draft, _: StopHarder) -> None:
+    """Cancel a handler that was asked to stop, and has not."""
+    draft.running(JobState.STOPPING)
+    stop = _stop_of(draft)
+    if stop.step is StopStep.CANCEL:
+        raise IllegalTransition(f"the handler of job {draft.job.id} is being cancelled already")
+    _tell(draft, attrs.evolve(stop, step=StopStep.CANCEL))
 
 
 def stopped(draft: Draft, command: Stopped) -> None:
     """Let the job become what it was stopped for."""
     index = draft.running(JobState.STOPPING)
-    stop = attrs.evolve(_stop_of(draft), stopped_at=draft.now, abandoned=command.abandoned)
+    stop = attrs.evolve(_stop_of(draft), stopped_at=draft.now)
     draft.progress(index, command.progress)
-    how = "abandoned" if command.abandoned else "stopped"
     if stop.cause is StopCause.CANCEL:
-        _cancelled(draft, stop, how)
+        _cancelled(draft, stop, command.how)
         return
-    draft.to["stop"] = stop
-    retry = None if stop.whole_job else command.retry
-    data: dict[str, Json] = {"how": how}
+    draft.to["stop"] = attrs.evolve(stop, how=command.how)
+    retry = None if stop.deadline is Deadline.JOB else command.retry
+    data: dict[str, Json] = {"how": command.how.value}
     failed(draft, index, Cause.TIMEOUT, _error_of(stop), retry, command.draw, data=data)
 
 
@@ -90,9 +103,10 @@ def interrupt(draft: Draft, command: Interrupt) -> None:
     if stopping:
         stop = attrs.evolve(_stop_of(draft), stopped_at=draft.now)
         if stop.cause is StopCause.CANCEL:
-            _cancelled(draft, stop, "its owner is gone")
+            _cancelled(draft, stop, StopHow.OWNER_GONE)
             return
-        if stop.whole_job:
+        stop = attrs.evolve(stop, how=StopHow.OWNER_GONE)
+        if stop.deadline is Deadline.JOB:
             draft.end(EventType.JOB_FAILED, error=_error_of(stop), stop=stop)
             return
     error = ErrorRecord(type="Interrupted", message=command.reason)
@@ -116,11 +130,12 @@ def interrupt(draft: Draft, command: Interrupt) -> None:
         case OnRestart.HOLD:
             draft.end(EventType.JOB_INTERRUPTED, reason=command.reason)
         case OnRestart.RESTART:
-            names = [phase.name for phase in draft.phases]
+            charged = [phase.spent for phase in draft.phases]
+            names = draft.renew(0)
             # The losses are kept: a job that kills its process again and again must end.
             draft.phases[:] = [
-                PhaseRecord(name=phase.name, version=phase.version, spent=phase.spent)
-                for phase in draft.phases
+                attrs.evolve(phase, spent=numbers)
+                for phase, numbers in zip(draft.phases, charged, strict=True)
             ]
             _put_back(draft, command.cause, phases=names)
         case OnRestart.RESUME:
@@ -132,16 +147,15 @@ def retry_job(draft: Draft, command: RetryJob) -> None:
     job = draft.job
     if not job.terminal:
         raise IllegalTransition(f"job {job.id} cannot be retried: it is {job.state.value}")
-    begin = _first_to_run(draft, command.from_phase)
-    again = [phase.name for phase in draft.phases[begin:]]
-    draft.phases[begin:] = [
-        PhaseRecord(name=phase.name, version=phase.version) for phase in draft.phases[begin:]
-    ]
+    data: dict[str, Json] = {}
+    if command.translate is not None:
+        data = draft.lay_out(command.translate.phases)
+    again = draft.renew(_first_to_run(draft, command.from_phase))
     # A new run begins here, not at its claim: a cancel in between ends it, not the one before.
     draft.run = job.run + 1
     draft.emit(
         EventType.JOB_RETRIED,
-        data={"from": again[0], "phases": again, "by": command.by},
+        data={"from": again[0], "phases": again, "by": command.by, **data},
         error=None,
         reason=None,
         result=None,
@@ -149,14 +163,16 @@ def retry_job(draft: Draft, command: RetryJob) -> None:
         position=0,
         due_at=draft.now,
         started_at=None,
+        claimed_at=None,
         finished_at=None,
+        stale_at=None,
     )
-    draft.emit(EventType.JOB_QUEUED, queued_at=draft.now)
+    draft.enqueue()
 
 
 def _put_back(draft: Draft, cause: Cause, phases: list[str] | None = None) -> None:
     draft.reschedule(cause, 0.0, phases=phases)
-    draft.emit(EventType.JOB_QUEUED, queued_at=draft.now)
+    draft.enqueue()
 
 
 def _first_to_run(draft: Draft, name: str | None) -> int:
@@ -177,21 +193,42 @@ def _first_to_run(draft: Draft, name: str | None) -> int:
 
 
 def _ask(draft: Draft, stop: Stop) -> None:
+    """Begin to stop; a second reason to stop gives no second grace."""
+    before = draft.job.stop if draft.state is JobState.STOPPING else None
+    if before is not None:
+        stop = attrs.evolve(
+            stop,
+            cancel_at=min(before.cancel_at, stop.cancel_at),
+            grace_until=min(before.grace_until, stop.grace_until),
+        )
+    asking = stop.cancel_at > draft.now and (before is None or before.step is StopStep.ASK)
+    _tell(draft, attrs.evolve(stop, step=StopStep.ASK if asking else StopStep.CANCEL))
+
+
+def _tell(draft: Draft, stop: Stop) -> None:
     data: dict[str, Json] = {
         "cause": stop.cause.value,
+        "step": stop.step.value,
+        "cancel_at": stop.cancel_at,
         "grace_until": stop.grace_until,
         "reason": stop.reason,
         "by": stop.by,
     }
+    if stop.deadline is not None:
+        data["deadline"] = stop.deadline.value
     if stop.error is not None:
         data["error"] = brief(stop.error)
     draft.emit(EventType.JOB_STOPPING, data=data, stop=stop)
     draft.effects.append(StopPhase())
 
 
-def _cancelled(draft: Draft, stop: Stop, how: str) -> None:
-    seconds = (stop.stopped_at or stop.asked_at) - stop.asked_at
-    data: dict[str, Json] = {"how": how, "by": stop.by, "seconds": round(seconds, 6)}
+def _cancelled(draft: Draft, stop: Stop, how: StopHow) -> None:
+    data: dict[str, Json] = {
+        "how": how.value,
+        "by": stop.by,
+        "seconds": draft.since(stop.asked_at),
+    }
+    stop = attrs.evolve(stop, how=how)
     draft.end(EventType.JOB_CANCELLED, data=data, reason=stop.reason, stop=stop)
 
 

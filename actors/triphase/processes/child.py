@@ -15,14 +15,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import trio
 
-from .outcomes import How
+from triphase_protocol import StopHow
+
 from .stopping import Step, escalation, put_down
 
 PIPE_BYTES_MAX = 2**20
 """The most bytes that are read from a pipe once its writer is gone: as much as one can hold."""
 
 
-_LEFTOVERS = Step(signal.SIGKILL, 0.0, How.KILLED)
+_LEFTOVERS = Step(signal.SIGKILL, 0.0, StopHow.KILLED)
 
 
 class Child:
@@ -91,7 +92,7 @@ class Child:
             except (ProcessLookupError, PermissionError):
                 return
 
-    async def put_down(self, grace: float) -> How:
+    async def put_down(self, grace: float) -> StopHow:
         """Stop it: SIGTERM, and SIGKILL after *grace* seconds. Shielded and bounded.
 
         It has to be tended meanwhile, or else nobody sees it end.

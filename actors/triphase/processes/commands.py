@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import trio
 
+from triphase.endings import Ending, Halt, Returned, Unfinished
+from triphase.external import Command
+from triphase_protocol import StopHow
+
 from .captured import Captured
 from .child import Child
-from .command import Command, Exited, Output, captures, not_started, outcome_of_exit
-from .outcomes import Halt, How, ProcessEnding, Returned, Unfinished
+from .exits import Exited, Output, captures, not_started, outcome_of_exit
 from .pool import StopRequest
 
 
-async def run_command(command: Command, *, stop: StopRequest, grace: float) -> ProcessEnding:
+async def run_command(command: Command, *, stop: StopRequest, grace: float) -> Ending:
     """Run a command, and return what came of it.
 
     A checkpoint. It returns, or raises, when the command is gone. What it left of its process
@@ -23,24 +26,24 @@ async def run_command(command: Command, *, stop: StopRequest, grace: float) -> P
     that exits with a right code when it is stopped has returned.
 
     Args:
-      command: what to run; `survives` makes no difference here.
+      command: what to run.
       stop: set it to stop the command: SIGTERM to its group, and SIGKILL after the grace.
       grace: seconds that it has between the two.
     """
     if stop.is_set():
         await trio.lowlevel.checkpoint()
-        return ProcessEnding(Unfinished(), Halt(How.ITSELF, 0.0))
+        return Ending(Unfinished(), Halt(StopHow.STOPPED, 0.0))
     began = trio.current_time()
     try:
         child = await Child.start(
             command.argv, stdin=command.stdin is not None, cwd=command.cwd, env=command.env
         )
     except (OSError, ValueError) as exc:
-        return ProcessEnding(not_started(command, exc))
+        return Ending(not_started(command, exc))
     out, err = captures(command)
     halt = await _attend(child, command, out, err, stop, grace)
     if child.status is None:
-        return ProcessEnding(Unfinished(), halt)
+        return Ending(Unfinished(), halt)
     exited = Exited(
         exit_code=child.status,
         stdout=Output.of(out),
@@ -50,12 +53,12 @@ async def run_command(command: Command, *, stop: StopRequest, grace: float) -> P
     return ending_of(command, exited, halt)
 
 
-def ending_of(command: Command, exited: Exited, halt: Halt | None) -> ProcessEnding:
+def ending_of(command: Command, exited: Exited, halt: Halt | None) -> Ending:
     """Return the ending of a command that has exited, by itself or since it was stopped."""
     outcome = outcome_of_exit(command, exited)
     if halt is None or isinstance(outcome, Returned):
-        return ProcessEnding(outcome, halt)
-    return ProcessEnding(Unfinished(), halt)
+        return Ending(outcome, halt)
+    return Ending(Unfinished(), halt)
 
 
 async def _attend(

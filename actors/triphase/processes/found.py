@@ -14,7 +14,7 @@ import trio
 from triphase_protocol import InvalidValue, decode, structure
 
 from . import keeper
-from .command import Exited, Output
+from .exits import Exited, Output
 from .identity import Identity
 
 T = TypeVar("T")

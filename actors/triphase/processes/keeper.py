@@ -88,6 +88,15 @@ def write_record(folder: str, name: str, record: object, *, anew: bool = False) 
     except OSError:
         os.unlink(draft)
         raise
+    sync_folder(folder)
+
+
+def sync_folder(folder: str) -> None:
+    """Make what was put into a folder survive a power cut.
+
+    Raises:
+      OSError: if that cannot be done.
+    """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -11,6 +11,7 @@ from typing import Final, TypeAlias, get_args
 
 import attrs
 
+from triphase.endings import HandlerOutcome
 from triphase_protocol import (
     VALUE_BYTES_MAX,
     InvalidValue,
@@ -23,7 +24,6 @@ from triphase_protocol.codec import tagged_union
 from triphase_protocol.values import encode
 
 from .call import Call
-from .outcomes import HandlerOutcome
 
 LINE_BYTES_MAX: Final = VALUE_BYTES_MAX + 2**20
 """The most bytes of one message from a worker; more than any that a worker sends."""

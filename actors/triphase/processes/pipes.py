@@ -17,10 +17,10 @@ import threading
 import time
 from typing import Final
 
+from triphase.endings import HandlerOutcome
 from triphase_protocol import Progress
 
 from .messages import Began, Ended, FromWorker, Lines, Reported, line_of
-from .outcomes import HandlerOutcome
 
 LEAVE_SECONDS: Final = 10.0
 """How long a worker may take to leave by itself, once its runtime has closed the pipe."""

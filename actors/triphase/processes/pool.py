@@ -18,12 +18,12 @@ from typing import Final, Protocol, Self
 import attrs
 import trio
 
+from triphase.endings import Died, Ending, Halt, Unfinished
 from triphase.errors import RuntimeClosed
-from triphase_protocol import ErrorRecord, InvalidValue, Progress
+from triphase_protocol import ErrorRecord, InvalidValue, Progress, StopHow
 
 from .call import Call
 from .importing import check_not_importing_main
-from .outcomes import Died, Halt, How, ProcessEnding, Unfinished
 from .worker_process import Conversation, WorkerProcess
 
 TRIES: Final = 3
@@ -82,6 +82,8 @@ class Processes:
         """In the order in which they became idle."""
 
         self._became_idle = trio.Event()
+        # A cancel from outside is for whoever opened the pool, who then leaves the block.
+        self._tidying = trio.CancelScope(shield=True)
         self._started = self._killed = self._died = self._abandoned = 0
 
     async def __aenter__(self) -> Self:
@@ -106,13 +108,14 @@ class Processes:
                     for worker in self._workers:
                         ending.start_soon(self._end, worker)
         finally:
+            self._tidying.cancel(reason="the worker processes are closed")
             nursery.cancel_scope.cancel(reason="the worker processes are closed")
             # Not told of what was raised inside of the block: it would wrap it in a group.
             await self._manager.__aexit__(None, None, None)
 
     async def run(
         self, call: Call, *, report: Callable[[Progress], None], stop: StopRequest, grace: float
-    ) -> ProcessEnding:
+    ) -> Ending:
         """Run a handler in a worker, and return how it ended.
 
         A checkpoint. It returns, or raises, when nothing of the handler runs any more: it has
@@ -137,10 +140,10 @@ class Processes:
         for left in reversed(range(TRIES)):
             if stop.is_set():
                 await trio.lowlevel.checkpoint()
-                return ProcessEnding(Unfinished(), Halt(How.ITSELF, 0.0))
+                return Ending(Unfinished(), Halt(StopHow.STOPPED, 0.0))
             worker = await self._worker_for(call)
             if isinstance(worker, Died):
-                return ProcessEnding(worker)
+                return Ending(worker)
             try:
                 conversation = worker.begin(call, report)
             except InvalidValue:
@@ -195,7 +198,7 @@ class Processes:
         conversation: Conversation,
         stop: StopRequest,
         grace: float,
-    ) -> ProcessEnding:
+    ) -> Ending:
         settled = False
         try:
             async with trio.open_nursery() as nursery:
@@ -214,7 +217,7 @@ class Processes:
         closed = self._nursery is None
         outcome = worker.outcome(conversation, asked=closed or halt is not None)
         self._died += isinstance(outcome, Died)
-        return ProcessEnding(outcome, halt)
+        return Ending(outcome, halt)
 
     async def _put_down(self, worker: WorkerProcess, grace: float) -> Halt:
         began = trio.current_time()
@@ -248,26 +251,31 @@ class Processes:
         end = worker.put_down if worker.busy else worker.dismiss
         self._note(await end(self._close_grace))
 
-    def _note(self, how: How) -> None:
-        self._killed += how is How.KILLED
-        self._abandoned += how is How.ABANDONED
+    def _note(self, how: StopHow) -> None:
+        self._killed += how is StopHow.KILLED
+        self._abandoned += how is StopHow.ABANDONED
 
     async def _end_surplus(self) -> None:
         """End workers that are idle beside enough others, or for too long."""
-        while True:
-            ends, again = surplus(
-                tuple(worker.idle_since for worker in self._idle),
-                trio.current_time(),
-                self._idle_most,
-                self._idle_seconds,
-            )
-            ended, self._idle[:] = self._idle[:ends], self._idle[ends:]
-            for worker in ended:
-                assert self._nursery is not None
-                self._nursery.start_soon(self._end, worker)
-            self._became_idle = trio.Event()
-            with trio.move_on_at(again):
-                await self._became_idle.wait()
+        with self._tidying:
+            while True:
+                await self._end_some()
+
+    async def _end_some(self) -> None:
+        """End those that are surplus now, and wait until there may be others."""
+        ends, again = surplus(
+            tuple(worker.idle_since for worker in self._idle),
+            trio.current_time(),
+            self._idle_most,
+            self._idle_seconds,
+        )
+        ended, self._idle[:] = self._idle[:ends], self._idle[ends:]
+        for worker in ended:
+            assert self._nursery is not None
+            self._nursery.start_soon(self._end, worker)
+        self._became_idle = trio.Event()
+        with trio.move_on_at(again):
+            await self._became_idle.wait()
 
 
 def surplus(

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 import attrs
 import trio
 
-from .outcomes import How
+from triphase_protocol import StopHow
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ class Step:
     seconds: float
     """How long the process then has to be gone."""
 
-    how: How
+    how: StopHow
     """How it ended, if it is gone then."""
 
     group: bool = True
@@ -53,14 +53,16 @@ def escalation(grace: float, reminders: tuple[float, ...] = ()) -> tuple[Step, .
     ends = [*starts[1:], max(grace, 0.0)]
     return (
         *(
-            Step(signal.SIGTERM, end - start, How.TERMINATED, group=start == 0)
+            Step(signal.SIGTERM, end - start, StopHow.TERMINATED, group=start == 0)
             for start, end in zip(starts, ends, strict=True)
         ),
-        Step(signal.SIGKILL, KILL_WAIT, How.KILLED),
+        Step(signal.SIGKILL, KILL_WAIT, StopHow.KILLED),
     )
 
 
-async def put_down(gone: trio.Event, send: Callable[[Step], None], steps: tuple[Step, ...]) -> How:
+async def put_down(
+    gone: trio.Event, send: Callable[[Step], None], steps: tuple[Step, ...]
+) -> StopHow:
     """Stop a process, and say what it took.
 
     Shielded: a cancel does not reach it, and it ends at the latest when the steps do.
@@ -71,7 +73,7 @@ async def put_down(gone: trio.Event, send: Callable[[Step], None], steps: tuple[
       steps: what to try, in order.
     """
     if gone.is_set():
-        return How.ITSELF
+        return StopHow.STOPPED
     with trio.CancelScope(shield=True):
         for step in steps:
             send(step)
@@ -80,7 +82,7 @@ async def put_down(gone: trio.Event, send: Callable[[Step], None], steps: tuple[
             # The last moment of the wait and the end may be one.
             if gone.is_set():
                 return step.how
-    return How.ABANDONED
+    return StopHow.ABANDONED
 
 
 async def shielded(work: Callable[[], Awaitable[T]]) -> T:

@@ -23,15 +23,16 @@ from typing import Final
 
 import trio
 
-from triphase_protocol import ErrorRecord, InvalidValue
+from triphase.endings import Ending, Halt, Lost, Unfinished
+from triphase.external import Command
+from triphase_protocol import ErrorRecord, InvalidValue, StopHow
 from triphase_protocol.values import encode
 
 from . import keeper
-from .command import Command, not_started
 from .commands import ending_of
+from .exits import not_started
 from .found import Attached, Finished, Found, Gone, attach, identity_in, in_thread
 from .identity import Identity, wait_end
-from .outcomes import Died, Halt, How, ProcessEnding, Unfinished
 from .pool import StopRequest
 from .stopping import KILL_WAIT, Step, escalation, put_down, shielded
 
@@ -57,6 +58,7 @@ async def start(folder: str | os.PathLike[str], command: Command) -> Identity:
     Raises:
       NotStarted: if there is such a folder, or the command's identity cannot be recorded. A
         program that does not exist is no such error: that is how the command ends.
+      OSError: if the identity cannot be read again; the command may have begun.
     """
     if not sys.platform.startswith("linux"):
         raise NotStarted("a command that survives the runtime needs Linux")
@@ -68,12 +70,9 @@ async def start(folder: str | os.PathLike[str], command: Command) -> Identity:
         except BaseException:
             os.rmdir(place)
             raise
-        said = await shielded(lambda: _introduce(process, spec))
     except (OSError, InvalidValue) as exc:
-        raise NotStarted(f"{command.argv[0]}: {exc}") from exc
-    if said.strip() != "ok":
-        raise NotStarted(f"{command.argv[0]}: {said.strip() or 'its keeper died'}")
-    return identity_in(place)
+        raise NotStarted(str(exc)) from exc
+    return await shielded(lambda: _identity_from(process, place, spec))
 
 
 async def wait(attached: Attached) -> Finished | Gone:
@@ -100,7 +99,7 @@ async def stop(identity: Identity, grace: float) -> Halt:
     recorded, if there is a keeper to do so.
     """
     gone = trio.Event()
-    began, how = trio.current_time(), How.ITSELF
+    began, how = trio.current_time(), StopHow.STOPPED
     if not identity.command_lives:
         gone.set()
 
@@ -122,7 +121,7 @@ async def stop(identity: Identity, grace: float) -> Halt:
                 nursery.start_soon(watch)
             how = await put_down(gone, send, escalation(grace))
             nursery.cancel_scope.cancel(reason="it is gone, or stuck in the kernel")
-        if how is not How.ABANDONED and identity.keeper_lives:
+        if how is not StopHow.ABANDONED and identity.keeper_lives:
             with trio.move_on_after(KILL_WAIT):
                 await wait_end(identity.keeper)
     return Halt(how, trio.current_time() - began)
@@ -130,11 +129,11 @@ async def stop(identity: Identity, grace: float) -> Halt:
 
 async def run_surviving(
     folder: str | os.PathLike[str], command: Command, *, stop: StopRequest, grace: float
-) -> ProcessEnding:
+) -> Ending:
     """Start a command, or attach to it if it was started before, and return what came of it.
 
     A checkpoint. When it is cancelled the command goes on; call this again to attach. Only
-    *stop* stops it. The outcome is that of `run_command`, or `Died` if the command is gone
+    *stop* stops it. The outcome is that of `run_command`, or `Lost` if the command is gone
     without a record; the folder is left for `discard`.
 
     Args:
@@ -142,26 +141,64 @@ async def run_surviving(
       command: what to run; the same, when it was started before.
       stop: set it to stop the command.
       grace: seconds between SIGTERM and SIGKILL.
+
+    Raises:
+      OSError: if the folder cannot be read; the command is left as it is.
     """
-    try:
-        if not await in_thread(lambda: os.path.exists(folder)):
+    begun = await begin(folder, command, stop)
+    return await attend(begun, command, stop, grace)
+
+
+async def begin(
+    folder: str | os.PathLike[str], command: Command, stop: StopRequest
+) -> Found | Ending:
+    """Start a command, or find out what has become of it if it was started before.
+
+    A checkpoint, like `start` and `attach`. The first half of `run_surviving`: nobody else may
+    `attach` to the folder meanwhile, which would call the start off.
+
+    Returns:
+      What there is to attend to; its ending, if nothing was started.
+
+    Raises:
+      OSError: if the folder cannot be read; the command is left as it is.
+    """
+    if not await in_thread(lambda: os.path.exists(folder)):
+        if stop.is_set():
+            return Ending(Unfinished(), Halt(StopHow.STOPPED, 0.0))
+        try:
             await start(folder, command)
-    except NotStarted as exc:
-        return ProcessEnding(not_started(command, exc))
-    found = await attach(folder)
-    halt: Halt | None = None
+        except NotStarted as exc:
+            return Ending(not_started(command, exc))
+    return await attach(folder)
+
+
+async def attend(
+    begun: Found | Ending, command: Command, stop: StopRequest, grace: float
+) -> Ending:
+    """Wait for the end of a command, or bring it about once *stop* is set.
+
+    A checkpoint, unless the end is known. When it is cancelled the command goes on; if it is
+    being stopped already, the cancel waits for that. The second half of `run_surviving`.
+
+    Raises:
+      OSError: if the folder cannot be read; the command is left as it is.
+    """
+    if isinstance(begun, Ending):
+        return begun
+    found, halt = begun, None
     if isinstance(found, Attached):
         found, halt = await _wait_or_stop(found, stop, grace)
     match found:
         case Finished(problem=str() as problem):
-            return ProcessEnding(not_started(command, problem), halt)
+            return Ending(not_started(command, problem), halt)
         case Finished(exited=exited):
             return ending_of(command, exited, halt)
         case Gone(why) if halt is None:
             message = f"{command.argv[0]}: {why}"
-            return ProcessEnding(Died(ErrorRecord(type="CommandLost", message=message)))
+            return Ending(Lost(ErrorRecord(type="CommandLost", message=message)))
         case _:
-            return ProcessEnding(Unfinished(), halt)
+            return Ending(Unfinished(), halt)
 
 
 async def discard(folder: str | os.PathLike[str]) -> None:
@@ -173,16 +210,23 @@ async def _wait_or_stop(
     attached: Attached, stop_request: StopRequest, grace: float
 ) -> tuple[Found, Halt | None]:
     found: Found = attached
+    problem: OSError | None = None
 
     async def follow() -> None:
-        nonlocal found
-        found = await wait(attached)
+        nonlocal found, problem
+        try:
+            found = await wait(attached)
+        except OSError as exc:
+            problem = exc
         nursery.cancel_scope.cancel(reason="it has ended")
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(follow)
         await stop_request.wait()
         nursery.cancel_scope.cancel(reason="a stop was requested")
+    # Here, since the nursery would wrap it in a group.
+    if problem is not None:
+        raise problem
     if not isinstance(found, Attached):
         return found, None
     halt = await stop(attached.identity, grace)
@@ -198,6 +242,17 @@ async def _open_keeper(folder: Path) -> trio.Process:
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
+
+
+async def _identity_from(process: trio.Process, folder: Path, spec: bytes) -> Identity:
+    """Give a keeper its command, and return the identity that comes of it."""
+    said = (await _introduce(process, spec)).strip()
+    # What it said is not what decides: it may have died between the identity and its word. One
+    # that has said anything else, or nothing, is gone, and writes no identity any more.
+    try:
+        return identity_in(folder)
+    except (FileNotFoundError, InvalidValue):
+        raise NotStarted(said or "its keeper died") from None
 
 
 async def _introduce(process: trio.Process, spec: bytes) -> str:
@@ -237,6 +292,10 @@ def _spec(command: Command) -> bytes:
 
 def _make_folder(folder: str | os.PathLike[str]) -> Path:
     place = Path(folder).absolute()
+    new = [each for each in (place, *place.parents) if not each.exists()]
     place.parent.mkdir(parents=True, exist_ok=True)
     place.mkdir(mode=0o700)
+    # A power cut must not take away the folder of a command that had begun.
+    for each in new:
+        keeper.sync_folder(str(each.parent))
     return place

@@ -13,11 +13,11 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from triphase.endings import HandlerOutcome
 from triphase_protocol import decode, structure
 
 from .messages import Request, Settings
-from .outcomes import HandlerOutcome
-from .performing import Performer, raised
+from .performing import Performer
 from .pipes import Inlet, Outlet
 from .stop_signal import StopSignal
 
@@ -59,7 +59,8 @@ class Worker:
                 request.call, lambda progress: self._outlet.report(request.number, progress)
             )
         except BaseException as exc:
-            self._say_end(request.number, raised(exc), reusable=False)
+            outcome = self._performer.outcome_of_odd(request.call, exc)
+            self._say_end(request.number, outcome, reusable=False)
             raise
         if os.getpid() != process:
             # The handler forked, and both of it returned.

@@ -15,7 +15,8 @@ from typing import Final
 import attrs
 import trio
 
-from triphase_protocol import ErrorRecord, InvalidValue, Progress
+from triphase.endings import Died, TryOutcome, Unfinished, died
+from triphase_protocol import ErrorRecord, InvalidValue, Progress, StopHow
 
 from .call import Call
 from .captured import Captured
@@ -32,7 +33,6 @@ from .messages import (
     line_of,
     message_in,
 )
-from .outcomes import Died, How, ProcessOutcome, Unfinished, died
 from .stopping import REMINDERS, escalation, put_down
 
 log = logging.getLogger("triphase.process")
@@ -205,15 +205,15 @@ class WorkerProcess:
             if self._conversation is not None:
                 self._conversation.over.set()
 
-    async def put_down(self, grace: float) -> How:
+    async def put_down(self, grace: float) -> StopHow:
         """Stop it: SIGTERM, and SIGKILL after *grace* seconds. Shielded and bounded."""
         how = await put_down(self.gone, self._child.send, escalation(grace, REMINDERS))
-        if how is How.ABANDONED:
+        if how is StopHow.ABANDONED:
             log.error("worker %d has not ended after SIGKILL; it is left behind", self.pid)
             self._scope.cancel(reason="it is stuck in the kernel")
         return how
 
-    async def dismiss(self, grace: float) -> How:
+    async def dismiss(self, grace: float) -> StopHow:
         """Let an idle one leave by itself, and stop it if it has not after *grace* seconds."""
         with trio.CancelScope(shield=True):
             await self._child.stdin.aclose()
@@ -221,7 +221,7 @@ class WorkerProcess:
                 await self.gone.wait()
         return await self.put_down(0)
 
-    def outcome(self, conversation: Conversation, *, asked: bool) -> ProcessOutcome:
+    def outcome(self, conversation: Conversation, *, asked: bool) -> TryOutcome:
         """Return what came of a call that is over; *asked* if we sent a signal before."""
         words = self._stderr.text()
         return outcome_of(conversation, self._child.status, words, asked=asked)
@@ -256,7 +256,7 @@ class WorkerProcess:
 
 def outcome_of(
     conversation: Conversation, status: int | None, words: str, *, asked: bool
-) -> ProcessOutcome:
+) -> TryOutcome:
     """Decide what came of a call.
 
     Args:

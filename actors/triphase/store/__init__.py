@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from .backend import Query, Store, StoreStatistics
+from .backend import Query, QueueSetting, Store, StoreStatistics
 from .location import store_from
 from .operations import (
     Applied,
     Claim,
+    Delete,
+    Done,
     Limits,
     Operation,
+    Prune,
     Rejected,
     Result,
+    SetQueue,
     Step,
     Submit,
     Why,
@@ -21,12 +25,17 @@ from .sqlite import SqliteStore
 __all__ = [
     "Applied",
     "Claim",
+    "Delete",
     "Disk",
+    "Done",
     "Limits",
     "Operation",
+    "Prune",
     "Query",
+    "QueueSetting",
     "Rejected",
     "Result",
+    "SetQueue",
     "SimulatedStore",
     "SqliteStore",
     "Step",

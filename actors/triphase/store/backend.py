@@ -53,6 +53,17 @@ class Query:
     """At most so many, from 1 to `PAGE_MOST`."""
 
 
+@attrs.frozen
+class QueueSetting:
+    """What was set for a queue while the runtime ran, and outlives it."""
+
+    paused: bool
+    """Nothing is to be started from it."""
+
+    slots: int | None
+    """How many of its jobs may hold a slot at once; None is as declared."""
+
+
 @attrs.frozen(kw_only=True)
 class StoreStatistics:
     """A store at one moment."""
@@ -73,6 +84,14 @@ class Store(abc.ABC):
     Every method is a checkpoint unless it says otherwise, and raises `StoreClosed` when the
     store is not open and `StoreUnavailable` when the database refuses.
     """
+
+    @property
+    def folder(self) -> str | None:
+        """A path beside the store at which a folder for its jobs' files may be made, or None.
+
+        The store itself never makes it. No checkpoint; the store need not be open.
+        """
+        return None
 
     @abc.abstractmethod
     async def open(self) -> None:
@@ -114,8 +133,18 @@ class Store(abc.ABC):
     async def find(self, query: Query) -> list[Job]:
         """Return the jobs that a query asks for. Corrupt rows are skipped and counted.
 
+        A page that is to come after a job that was deleted goes on from where that job stood.
+
         Raises:
-          JobNotFound: if there is no job of the id that the page is to come after.
+          JobNotFound: if there never was a job of the id that the page is to come after, or
+            its `job.deleted` was pruned.
+        """
+
+    @abc.abstractmethod
+    async def gone(self, job: str) -> bool:
+        """Return whether there was a job of this id, and it was deleted.
+
+        False if there is a job of this id, and once its `job.deleted` has been pruned.
         """
 
     @abc.abstractmethod
@@ -131,7 +160,7 @@ class Store(abc.ABC):
 
         Args:
           after: a `seq`; 0 is from the beginning.
-          job: only those of this job.
+          job: only those of this job; of one that was deleted, its `job.deleted` is left.
           types: only those of these types; empty is any.
           limit: at most so many.
         """
@@ -145,15 +174,54 @@ class Store(abc.ABC):
 
     @abc.abstractmethod
     async def due(self, now: float, limit: int) -> list[Job]:
-        """Return scheduled jobs with `due_at` at or before *now*, earliest first."""
+        """Return scheduled jobs with `due_at` at or before *now*, earliest first.
+
+        Corrupt rows are skipped and counted.
+        """
 
     @abc.abstractmethod
     async def next_due(self) -> float | None:
-        """Return the earliest `due_at` of the scheduled jobs, or None if there are none."""
+        """Return the earliest `due_at` of the scheduled jobs, or None if there are none.
+
+        Rows that were found to be corrupt are passed over.
+        """
+
+    @abc.abstractmethod
+    async def overdue(self, now: float, limit: int) -> list[Job]:
+        """Return jobs with a `deadline` at or before *now*, earliest first, in any state.
+
+        Corrupt rows are skipped and counted.
+        """
+
+    @abc.abstractmethod
+    async def next_deadline(self) -> float | None:
+        """Return the earliest `deadline` of all jobs, or None if none has one.
+
+        Rows that were found to be corrupt are passed over.
+        """
+
+    @abc.abstractmethod
+    async def ended(
+        self, state: JobState, before: float, limit: int, *, fresh: bool = False
+    ) -> list[Job]:
+        """Return jobs with a `finished_at` at or before *before*, earliest first.
+
+        Corrupt rows are skipped and counted.
+
+        Args:
+          state: in this terminal state.
+          before: a time.
+          limit: at most so many.
+          fresh: only those that are not marked as stale.
+        """
 
     @abc.abstractmethod
     async def slots(self) -> Mapping[str, int]:
         """Return how many jobs hold a slot, by queue, counted from the rows."""
+
+    @abc.abstractmethod
+    async def queue_settings(self) -> Mapping[str, QueueSetting]:
+        """Return what was last set for each queue, by name; queues never set are left out."""
 
     @abc.abstractmethod
     async def statistics(self) -> StoreStatistics:

@@ -5,12 +5,14 @@ mailbox; the next transaction takes them all. So the cost of making a commit dur
 shared by whoever waits for it, with no timer and nobody waiting for company.
 
 After each transaction, in this order: the committed events are published, in the order of
-their `seq`; then every writer gets its result. Nothing is published that is not durable.
+their `seq`; then every writer gets its result. Nothing is published that is not durable, and
+only what was `Applied`: an operation that is about no job has no events to tell of.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import cast, overload
 
 import attrs
 
@@ -18,7 +20,16 @@ from triphase.actor import Actor, ActorRef, Envelope, Mailbox, Request
 from triphase_protocol import StoreError
 
 from .backend import Store
-from .operations import Applied, Operation, Result
+from .operations import (
+    Applied,
+    Done,
+    JobOperation,
+    JobResult,
+    Operation,
+    Prune,
+    Result,
+    SetQueue,
+)
 
 GROUP_MOST = 512
 """The most operations in one transaction."""
@@ -121,6 +132,12 @@ class Writer:
 
     committer: ActorRef[Commit]
 
+    @overload
+    async def commit(self, operation: JobOperation) -> JobResult: ...
+
+    @overload
+    async def commit(self, operation: Prune | SetQueue) -> Done: ...
+
     async def commit(self, operation: Operation) -> Result:
         """Write one operation; return once its outcome is durable and published.
 
@@ -131,12 +148,16 @@ class Writer:
           StoreUnavailable: nothing was written.
           ActorStopped: the store is closed; nothing was written.
         """
-        return (await self.commit_all([operation]))[0]
+        [result] = await self._write([operation])
+        return result
 
-    async def commit_all(self, operations: Sequence[Operation]) -> list[Result]:
-        """Like `commit`, for several operations in one transaction, in this order."""
-        return await self.committer.ask(Commit(operations), uninterruptible=True)
+    async def commit_all(self, operations: Sequence[JobOperation]) -> list[JobResult]:
+        """Like `commit`, for several operations about jobs in one transaction, in this order."""
+        return cast("list[JobResult]", await self._write(operations))
 
     async def flush(self) -> None:
         """Return when every write that was under way is durable, published and answered."""
         await self.committer.ask(Commit(()))
+
+    async def _write(self, operations: Sequence[Operation]) -> list[Result]:
+        return await self.committer.ask(Commit(operations), uninterruptible=True)

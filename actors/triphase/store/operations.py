@@ -2,8 +2,8 @@
 
 An operation is a frozen value that carries the whole effect, already decided: the new job
 record and the events that led to it. A backend applies a list of them in order, in one
-transaction. Each has a guard; one whose guard fails is rejected, has no effect, and does
-not harm its neighbours.
+transaction. What is written about a job has a guard; an operation whose guard fails is
+rejected, has no effect, and does not harm its neighbours.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Step:
     job: Job
     """The record after the events.
 
-    `type`, `key`, `digest`, `payload`, `labels` and `submitted_at` stay as they were submitted,
-    and are not written.
+    `type`, `key`, `digest`, `payload`, `labels`, `timeouts` and `submitted_at` stay as they were
+    submitted, and are not written.
     """
 
     run: int
@@ -56,6 +56,12 @@ class Step:
 
     changed: tuple[int, ...]
     """The indexes of the phases that differ from the row's; the others are not written."""
+
+    phases: int | None = None
+    """How many phases the job has afterwards; None is as many as it had.
+
+    Those with a higher index are removed, and those that are new must be among `changed`.
+    """
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -82,7 +88,57 @@ class Claim:
     limits: Limits
 
 
-Operation: TypeAlias = Submit | Step | Claim
+@attrs.frozen(kw_only=True, eq=False)
+class Delete:
+    """Remove a job, its phases and its events, if nobody has moved it meanwhile.
+
+    What is left is the event that says so. The job's key is free for another. Rejected with
+    `GONE` if there is no such job, with `STALE` and the current job if the row is at another
+    run or version than *run* and *version*, or cannot be read back.
+    """
+
+    job: str
+    """The job's id."""
+
+    run: int
+    """The run that the row must be at."""
+
+    version: int
+    """The version that the row must be at."""
+
+    events: tuple[Event, ...]
+    """What goes on in the log under the job's id: its `job.deleted`."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Prune:
+    """Remove the `job.deleted` events that happened before a time. Never rejected.
+
+    Afterwards nobody can tell that there were such jobs. No `seq` is given a second time.
+    """
+
+    before: float
+    """Those with an `at` earlier than this."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class SetQueue:
+    """Keep the settings of a queue, in the place of those that were kept. Never rejected."""
+
+    name: str
+    """The queue."""
+
+    paused: bool
+    """Nothing is to be started from it."""
+
+    slots: int | None
+    """How many of its jobs may hold a slot at once; None is as declared."""
+
+
+JobOperation: TypeAlias = Submit | Step | Claim | Delete
+"""Anything that can be written about one job."""
+
+Operation: TypeAlias = JobOperation | Prune | SetQueue
 """Anything that can be written."""
 
 
@@ -107,7 +163,10 @@ class Applied:
     """The operation took effect and is durable."""
 
     job: Job
-    """The record as stored, with what the store itself gave (`position`)."""
+    """The record as stored, with what the store itself gave (`position`).
+
+    Of a job that was deleted, the record as it was, at the version of its `job.deleted`.
+    """
 
     events: tuple[Event, ...]
     """Its events as committed, with their `seq`."""
@@ -122,16 +181,24 @@ class Rejected:
     """The job as it is; None if its row is corrupt, or the reason is about no job."""
 
 
-Result: TypeAlias = Applied | Rejected
-"""What became of an operation."""
+@attrs.frozen(eq=False)
+class Done:
+    """The operation took effect and is durable. It is about no job, and has no events."""
+
+
+JobResult: TypeAlias = Applied | Rejected
+"""What became of an operation about one job."""
+
+Result: TypeAlias = JobResult | Done
+"""What became of an operation: `Done` if it is about no job."""
 
 
 def step_of(operation: Operation) -> Step | None:
-    """Return the step inside an operation, or None for a submit."""
+    """Return the step inside an operation, or None if there is none."""
     match operation:
         case Claim(step=step) | (Step() as step):
             return step
-        case Submit():
+        case _:
             return None
 
 

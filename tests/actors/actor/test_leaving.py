@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -424,58 +423,6 @@ async def test_a_supervisor_that_failed_swallows_its_own_cancel_of_the_block() -
             await fails(scope=trio.CancelScope())
         # No cancel is left over.
         await trio.lowlevel.checkpoint()
-
-
-# Interrupts
-
-
-def test_an_interrupt_in_the_block_leaves_it_as_it_is(journal: list[str]) -> None:
-    async def main() -> None:
-        async with open_supervisor() as supervisor:
-            await supervisor.start(lambda: Probe("probe", journal), name="probe")
-            signal.raise_signal(signal.SIGINT)
-
-    with pytest.raises(KeyboardInterrupt):
-        trio.run(main)
-    assert journal == ["probe started", "probe stopped"]
-
-
-def test_an_interrupt_while_closing_still_stops_all(journal: list[str]) -> None:
-    @trio.lowlevel.enable_ki_protection
-    def interrupt() -> None:
-        # Protected here, it is delivered to the main task, which waits for this actor.
-        signal.raise_signal(signal.SIGINT)
-
-    async def main() -> None:
-        async with open_supervisor() as supervisor:
-            for name in "ab":
-                await supervisor.start(slow(name, journal), name=name)
-            await supervisor.start(lambda: Probe("c", journal, at_stop=interrupt), name="c")
-
-    with pytest.raises(BaseExceptionGroup) as exc:
-        trio.run(main, clock=MockClock(autojump_threshold=0))
-    assert exc.group_contains(KeyboardInterrupt)
-    assert {"a stopped", "b stopped", "c stopped"} < set(journal)
-
-
-def test_an_interrupt_in_an_actor_ends_the_supervisor_and_keeps_what_the_block_raised(
-    journal: list[str],
-) -> None:
-    async def main() -> None:
-        async with open_supervisor() as supervisor:
-            await supervisor.start(lambda: Probe("a", journal), name="a")
-            b = await supervisor.start(lambda: Probe("b", journal), name="b")
-            await b.send(Crash(KeyboardInterrupt()))
-            try:
-                await trio.sleep_forever()
-            finally:
-                raise KeyError("mine")
-
-    with pytest.raises(BaseExceptionGroup) as exc:
-        trio.run(main)
-    assert exc.group_contains(KeyboardInterrupt)
-    assert isinstance(exc.value.__cause__, KeyError)
-    assert journal[-2:] == ["b stopped", "a stopped"]
 
 
 async def test_leaving_is_quick_when_everybody_has_ended_already() -> None:

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Callable
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
 
 import attrs
 import pytest
 import trio
 
-from triphase.processes import ProcessEnding, Processes, open_processes
+from triphase.endings import Ending
+from triphase.external import Command
+from triphase.processes import Processes, open_processes
 from triphase_protocol import Json, Progress
 
 from .jobs import call_of
+from .scripts import environment
 
 PATIENCE = 30.0
 """Seconds after which a test gives up."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Generator[None, None, None]:
+    """Keep bytecode where the environment keeps none: most of these tests start interpreters."""
+    with pytest.MonkeyPatch.context() as patched:
+        if sys.dont_write_bytecode:
+            patched.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("bytecode")))
+            patched.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+            command = [sys.executable, "-c", "import triphase.processes.worker"]
+            subprocess.run(command, env=environment(), check=True)
+        yield
 
 
 @pytest.fixture
@@ -57,6 +74,29 @@ async def ear(tmp_path: Path) -> AsyncGenerator[Ear, None]:
     ear.close()
 
 
+@attrs.frozen
+class Gated:
+    """A command that waits for the test in the middle."""
+
+    command: Command
+    gate: str
+
+    def open(self) -> None:
+        """Let it go on."""
+        descriptor = os.open(self.gate, os.O_RDWR | os.O_NONBLOCK)
+        os.write(descriptor, b"go\n")
+        os.close(descriptor)
+
+
+@pytest.fixture
+def gated(tmp_path: Path, ear: Ear) -> Gated:
+    """It says its number, waits, and exits with code 4."""
+    gate = str(tmp_path / "gate")
+    os.mkfifo(gate)
+    text = f"exec 3<>{gate}; echo before; echo $$ > {ear.path}; read x <&3; echo after; exit 4"
+    return Gated(Command(["sh", "-c", text], ok_codes=[4]), gate)
+
+
 @attrs.define(eq=False)
 class Running:
     """A call in the background."""
@@ -64,9 +104,9 @@ class Running:
     stop: trio.Event = attrs.field(factory=trio.Event)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     done: trio.Event = attrs.field(factory=trio.Event)
-    endings: list[ProcessEnding] = attrs.field(factory=list[ProcessEnding])
+    endings: list[Ending] = attrs.field(factory=list[Ending])
 
-    async def ending(self) -> ProcessEnding:
+    async def ending(self) -> Ending:
         """Wait for its end."""
         with trio.fail_after(PATIENCE):
             await self.done.wait()
@@ -83,7 +123,7 @@ async def run(
     report: Callable[[Progress], None] = lambda _: None,
     stop: trio.Event | None = None,
     grace: float = PATIENCE,
-) -> ProcessEnding:
+) -> Ending:
     """Run one phase of a job to its end."""
     with trio.fail_after(PATIENCE):
         return await processes.run(

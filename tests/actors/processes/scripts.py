@@ -21,13 +21,17 @@ PATHS = [
 """Where a program finds triphase and the job types of these tests."""
 
 
+def environment() -> dict[str, str]:
+    """Return the environment of such a program."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(PATHS)}
+
+
 @contextmanager
 def script(path: Path, text: str, *args: str) -> Generator[subprocess.Popen[bytes], None, None]:
     """Run a program in the background; kill it in the end."""
     path.write_text(text)
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(PATHS)}
     with subprocess.Popen(
-        [sys.executable, str(path), *args], env=env, stdout=subprocess.PIPE
+        [sys.executable, str(path), *args], env=environment(), stdout=subprocess.PIPE
     ) as process:
         try:
             yield process

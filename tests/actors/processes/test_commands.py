@@ -11,18 +11,11 @@ import pytest
 import trio
 
 import triphase
-from triphase.processes import (
-    Command,
-    CommandResult,
-    How,
-    ProcessEnding,
-    Raised,
-    Returned,
-    Unfinished,
-    run_command,
-)
-from triphase.processes.command import Exited, Output, outcome_of_exit
-from triphase_protocol import VALUE_BYTES_MAX, structure
+from triphase.endings import Ending, Raised, Returned, Unfinished
+from triphase.external import Command, CommandResult
+from triphase.processes import run_command
+from triphase.processes.exits import Exited, Output, outcome_of_exit
+from triphase_protocol import VALUE_BYTES_MAX, StopHow, structure
 from triphase_protocol.values import encode
 
 from .conftest import PATIENCE, Ear, is_gone, wait_gone
@@ -30,7 +23,7 @@ from .conftest import PATIENCE, Ear, is_gone, wait_gone
 pytestmark = pytest.mark.slow
 
 
-async def run(*argv: str, grace: float = PATIENCE, **options: Any) -> ProcessEnding:
+async def run(*argv: str, grace: float = PATIENCE, **options: Any) -> Ending:
     """Run a command to its end."""
     with trio.fail_after(PATIENCE):
         return await run_command(Command(argv, **options), stop=trio.Event(), grace=grace)
@@ -41,7 +34,7 @@ def python(text: str) -> tuple[str, ...]:
     return (sys.executable, "-I", "-S", "-c", text)
 
 
-def value_of(ending: ProcessEnding) -> dict[str, Any]:
+def value_of(ending: Ending) -> dict[str, Any]:
     """Return the result of a command that went well."""
     assert isinstance(ending.outcome, Returned)
     value: dict[str, Any] = ending.outcome.value
@@ -154,7 +147,7 @@ async def test_a_command_that_is_stopped_is_terminated_with_its_group(ear: Ear) 
     stop = trio.Event()
     command = Command(["sh", "-c", f"sleep 3600 & echo $$ $! > {ear.path}; wait"])
     async with trio.open_nursery() as nursery:
-        endings: list[ProcessEnding] = []
+        endings: list[Ending] = []
 
         async def task() -> None:
             endings.append(await run_command(command, stop=stop, grace=PATIENCE))
@@ -165,7 +158,7 @@ async def test_a_command_that_is_stopped_is_terminated_with_its_group(ear: Ear) 
     (ending,) = endings
     assert ending.outcome == Unfinished()
     assert ending.halt is not None
-    assert ending.halt.how is How.TERMINATED
+    assert ending.halt.how is StopHow.TERMINATED
     assert is_gone(shell)
     await wait_gone(child)
 
@@ -174,7 +167,7 @@ async def test_a_command_that_ignores_sigterm_is_killed(ear: Ear) -> None:
     stop = trio.Event()
     text = f"trap '' TERM; echo $$ > {ear.path}; while true; do sleep 1; done"
     async with trio.open_nursery() as nursery:
-        endings: list[ProcessEnding] = []
+        endings: list[Ending] = []
 
         async def task() -> None:
             command = Command(["sh", "-c", text])
@@ -185,7 +178,7 @@ async def test_a_command_that_ignores_sigterm_is_killed(ear: Ear) -> None:
         stop.set()
     (ending,) = endings
     assert ending.halt is not None
-    assert ending.halt.how is How.KILLED
+    assert ending.halt.how is StopHow.KILLED
     assert is_gone(pid)
 
 
@@ -195,7 +188,7 @@ async def test_what_a_command_writes_while_it_stops_is_read(ear: Ear) -> None:
     text += f"open({ear.path!r}, 'w').write('ready\\n')\nsignal.sigwait([15])\n"
     text += "for _ in range(50): os.write(1, b'x' * 65536)"
     async with trio.open_nursery() as nursery:
-        endings: list[ProcessEnding] = []
+        endings: list[Ending] = []
 
         async def task() -> None:
             command = Command(python(text), output_bytes_max=0)
@@ -207,7 +200,7 @@ async def test_what_a_command_writes_while_it_stops_is_read(ear: Ear) -> None:
     (ending,) = endings
     assert value_of(ending)["dropped"] == 50 * 65536
     assert ending.halt is not None
-    assert ending.halt.how is How.TERMINATED
+    assert ending.halt.how is StopHow.TERMINATED
 
 
 async def test_a_cancel_returns_when_the_command_is_gone(ear: Ear) -> None:

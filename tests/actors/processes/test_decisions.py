@@ -6,13 +6,12 @@ import signal
 
 import pytest
 
-from triphase.processes import Died, HandlerOutcome, How, ProcessOutcome, Returned, Unfinished
+from triphase.endings import Died, HandlerOutcome, Returned, TryOutcome, Unfinished, ended_by
 from triphase.processes.captured import Captured
 from triphase.processes.messages import Began, Ended, FromWorker, Lines, line_of, message_in
-from triphase.processes.outcomes import ended_by
 from triphase.processes.stopping import KILL_WAIT, REMINDERS, Step, escalation
 from triphase.processes.worker_process import Conversation, outcome_of
-from triphase_protocol import InvalidValue, Progress
+from triphase_protocol import InvalidValue, Progress, StopHow
 
 
 def test_the_beginning_and_the_end_are_kept() -> None:
@@ -69,8 +68,8 @@ def test_what_is_no_message_is_refused(line: bytes) -> None:
 
 def test_a_process_is_asked_then_made_to() -> None:
     assert escalation(5) == (
-        Step(signal.SIGTERM, 5.0, How.TERMINATED),
-        Step(signal.SIGKILL, KILL_WAIT, How.KILLED),
+        Step(signal.SIGTERM, 5.0, StopHow.TERMINATED),
+        Step(signal.SIGKILL, KILL_WAIT, StopHow.KILLED),
     )
     assert [step.seconds for step in escalation(-1)] == [0.0, KILL_WAIT]
 
@@ -114,7 +113,7 @@ def conversation(ended: HandlerOutcome | None = None, broken: str | None = None)
     ],
 )
 def test_what_came_of_a_call(
-    talk: Conversation, status: int | None, asked: bool, expected: ProcessOutcome | str
+    talk: Conversation, status: int | None, asked: bool, expected: TryOutcome | str
 ) -> None:
     outcome = outcome_of(talk, status, "last words", asked=asked)
     if isinstance(expected, str):

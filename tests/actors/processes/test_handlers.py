@@ -6,21 +6,23 @@ import os
 import sys
 
 import pytest
+import trio
 
-from triphase.processes import (
+from triphase.endings import (
     CancelledItself,
     Died,
+    Ending,
     FailedItself,
-    ProcessEnding,
-    Processes,
+    HandlerOutcome,
     Raised,
     Refused,
     Returned,
     Snoozed,
 )
+from triphase.processes import Processes
 from triphase_protocol import Progress
 
-from .conftest import run
+from .conftest import run, start
 from .jobs import process_jobs
 
 pytestmark = pytest.mark.slow
@@ -33,27 +35,8 @@ async def test_a_result_is_stored_by_its_declared_type_and_progress_arrives(
 ) -> None:
     said: list[Progress] = []
     ending = await run(processes, Measure(7), "first", report=said.append)
-    assert ending == ProcessEnding(Returned({"width": 7, "height": 3}))
+    assert ending == Ending(Returned({"width": 7, "height": 3}))
     assert said == [Progress(done=1, total=2, message="half")]
-
-
-async def test_a_context_has_in_a_worker_what_it_has_elsewhere(processes: Processes) -> None:
-    said: list[Progress] = []
-    results = {"first": {"width": 7, "height": 3}}
-    ending = await run(processes, Measure(7), "second", results=results, report=said.append)
-    assert ending.outcome == Returned(
-        {
-            "size": 7,
-            "job": "a-job",
-            "run": 4,
-            "phase": "second",
-            "attempt": 2,
-            "key": "a-job:second",
-            "labels": {"color": "red"},
-            "stop": False,
-        }
-    )
-    assert said == [Progress(done=2, total=2)]
 
 
 async def test_a_handler_runs_in_another_process_under_the_same_names(
@@ -73,31 +56,25 @@ async def test_the_latest_progress_wins_and_the_last_always_arrives(processes: P
     assert len(said) < 1_000
 
 
-@pytest.mark.parametrize(
-    ("what", "outcome"),
-    [
-        ("snooze", Snoozed(5.0)),
-        ("cancel", CancelledItself("enough")),
-        ("fail", FailedItself("no such thing")),
-        ("fail in trio", FailedItself("in a nursery")),
-    ],
-)
-async def test_a_fate_is_known_for_what_it_is(
-    processes: Processes, what: str, outcome: object
+async def test_whatever_came_of_a_handler_is_told_as_it_is_and_the_worker_is_used_again(
+    processes: Processes,
 ) -> None:
-    deed, _, trio = what.partition(" in ")
-    ending = await run(processes, Do(deed), "in_trio" if trio else "plain")
-    assert ending == ProcessEnding(outcome)  # type: ignore[arg-type]
-
-
-async def test_an_exception_is_data_of_a_bounded_size(processes: Processes) -> None:
-    outcome = (await run(processes, Do("raise"))).outcome
-    assert isinstance(outcome, Raised)
-    assert outcome.error.type == "ValueError"
-    assert outcome.error.message.startswith("\\udcff bad xxx")
-    assert len(outcome.error.message) == 16_000
-    assert outcome.error.traceback is not None
-    assert len(outcome.error.traceback) <= 8_000
+    fates: dict[str, HandlerOutcome] = {
+        "snooze": Snoozed(5.0),
+        "cancel": CancelledItself("enough"),
+        "fail": FailedItself("no such thing"),
+    }
+    for what, outcome in fates.items():
+        assert await run(processes, Do(what)) == Ending(outcome)
+    refused = (await run(processes, Do("large"))).outcome
+    assert isinstance(refused, Refused)
+    assert refused.error.type == "InvalidResult"
+    for what, again in [("connection lost", True), ("not found", False)]:
+        raised = (await run(processes, Do(what), "picky")).outcome
+        assert isinstance(raised, Raised)
+        assert raised.again == again
+        assert "in picky" in (raised.error.traceback or "")
+    assert processes.statistics().started == 1
 
 
 async def test_what_is_no_exception_is_data_as_well(processes: Processes) -> None:
@@ -106,19 +83,6 @@ async def test_what_is_no_exception_is_data_as_well(processes: Processes) -> Non
         assert isinstance(outcome, Raised)
         assert outcome.error.type == name
         assert "in plain" in (outcome.error.traceback or "")
-
-
-@pytest.mark.parametrize(
-    ("what", "words"),
-    [("unstorable", "$: {1, 2} (set) is not JSON"), ("large", "more than the 4,194,304 allowed")],
-)
-async def test_a_result_that_cannot_be_stored_is_refused(
-    processes: Processes, what: str, words: str
-) -> None:
-    outcome = (await run(processes, Do(what))).outcome
-    assert isinstance(outcome, Refused)
-    assert outcome.error.type == "InvalidResult"
-    assert words in outcome.error.message
 
 
 async def test_an_exit_in_the_middle_is_a_death_with_its_code(processes: Processes) -> None:
@@ -137,12 +101,13 @@ async def test_a_segmentation_fault_is_a_death_that_says_where(processes: Proces
 
 
 async def test_a_signal_from_elsewhere_is_a_death(processes: Processes) -> None:
-    killed = (await run(processes, Do("die of a signal"))).outcome
-    assert isinstance(killed, Died)
-    assert killed.signal == 9
-    terminated = (await run(processes, Do("terminate itself"))).outcome
-    assert isinstance(terminated, Died)
-    assert terminated.signal == 15
+    deeds = {"die of a signal": 9, "terminate itself": 15}
+    async with trio.open_nursery() as nursery:
+        running = {what: start(nursery, processes, Do(what)) for what in deeds}
+    for what, number in deeds.items():
+        outcome = (await running[what].ending()).outcome
+        assert isinstance(outcome, Died)
+        assert outcome.signal == number
     assert processes.statistics().died == 2
 
 
@@ -151,7 +116,7 @@ async def test_what_a_handler_prints_does_not_reach_the_messages(
 ) -> None:
     caplog.set_level("INFO", "triphase.process")
     ending = await run(processes, Do("print"))
-    assert ending == ProcessEnding(Returned(""))
+    assert ending == Ending(Returned(""))
     for words in ('{"type": "ended"}', "raw", "from a child"):
         assert words in caplog.text
 

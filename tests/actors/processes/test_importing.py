@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import triphase
-from triphase.processes import Processes, Raised, Refused, check_importable
+from triphase.endings import Raised, Refused
+from triphase.processes import Processes, check_importable
 from triphase.processes.importing import Place, load, place_of
 
 from .conftest import run

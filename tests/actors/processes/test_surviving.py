@@ -7,53 +7,23 @@ import os
 from pathlib import Path
 from typing import Any
 
-import attrs
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
-from triphase.processes import (
-    Command,
-    Died,
-    How,
-    ProcessEnding,
-    Raised,
-    Returned,
-    Unfinished,
-    discard,
-    run_surviving,
-)
+from triphase.endings import Ending, Halt, Lost, Raised, Returned, Unfinished
+from triphase.external import Command
+from triphase.processes import discard, run_surviving
 from triphase.processes.found import Attached, Finished, Gone, attach, identity_in
 from triphase.processes.identity import lives, wait_end
 from triphase.processes.keeper import EXIT, IDENTITY
-from triphase.processes.surviving import NotStarted, start, stop, wait
+from triphase.processes.surviving import NotStarted, _introduce, attend, start, stop, wait
+from triphase_protocol import StopHow
 
-from .conftest import PATIENCE, Ear, is_gone, wait_gone
+from .conftest import PATIENCE, Ear, Gated, is_gone, wait_gone
 from .scripts import script
 
 pytestmark = pytest.mark.slow
-
-
-@attrs.frozen
-class Gated:
-    """A command that waits for the test in the middle."""
-
-    command: Command
-    gate: str
-
-    def open(self) -> None:
-        """Let it go on."""
-        descriptor = os.open(self.gate, os.O_RDWR | os.O_NONBLOCK)
-        os.write(descriptor, b"go\n")
-        os.close(descriptor)
-
-
-@pytest.fixture
-def gated(tmp_path: Path, ear: Ear) -> Gated:
-    """It says its number, waits, and exits with code 4."""
-    gate = str(tmp_path / "gate")
-    os.mkfifo(gate)
-    text = f"exec 3<>{gate}; echo before; echo $$ > {ear.path}; read x <&3; echo after; exit 4"
-    return Gated(Command(["sh", "-c", text], ok_codes=[4], survives=True), gate)
 
 
 @pytest.fixture
@@ -84,7 +54,8 @@ async def test_a_command_is_started_attached_to_and_finished(
     assert finished.exited.exit_code == 4
     assert finished.exited.stdout.text() == "before\nafter\n"
     assert finished.exited.seconds > 0
-    assert is_gone(pid)
+    # A zombie until its keeper has recorded that.
+    await wait_gone(pid)
     # Asked again, it says the same.
     assert await attach(folder) == finished
     await discard(folder)
@@ -93,10 +64,11 @@ async def test_a_command_is_started_attached_to_and_finished(
 
 PARENT = """
 import sys, trio
-from triphase.processes import Command, run_surviving
+from triphase.external import Command
+from triphase.processes import run_surviving
 
 async def main():
-    command = Command(["sh", "-c", sys.argv[2]], survives=True)
+    command = Command(["sh", "-c", sys.argv[2]])
     await run_surviving(sys.argv[1], command, stop=trio.Event(), grace=1)
 
 trio.run(main)
@@ -153,7 +125,7 @@ async def test_a_cancel_leaves_it_running(folder: Path, ear: Ear, gated: Gated) 
 
 async def test_a_stop_ends_it_and_its_end_is_recorded(folder: Path, ear: Ear, gated: Gated) -> None:
     request = trio.Event()
-    endings: list[ProcessEnding] = []
+    endings: list[Ending] = []
 
     async def task() -> None:
         endings.append(await run_surviving(folder, gated.command, stop=request, grace=PATIENCE))
@@ -165,7 +137,7 @@ async def test_a_stop_ends_it_and_its_end_is_recorded(folder: Path, ear: Ear, ga
     (ending,) = endings
     assert ending.outcome == Unfinished()
     assert ending.halt is not None
-    assert ending.halt.how is How.TERMINATED
+    assert ending.halt.how is StopHow.TERMINATED
     assert is_gone(pid)
     assert (await ended(folder)).exited.exit_code == -15
 
@@ -175,7 +147,7 @@ async def test_one_that_ignores_sigterm_is_killed_with_its_group(folder: Path, e
     identity = await start(folder, Command(["sh", "-c", text]))
     child = int(await ear.line())
     halt = await stop(identity, 0.1)
-    assert halt.how is How.KILLED
+    assert halt.how is StopHow.KILLED
     assert (await ended(folder)).exited.exit_code == -9
     await wait_gone(child)
 
@@ -201,7 +173,7 @@ async def test_a_number_that_belongs_to_somebody_else_is_neither_waited_for_nor_
         found = await attach(folder)
         assert isinstance(found, Gone)
         with trio.fail_after(PATIENCE):
-            assert (await stop(doctored, 0)).how is How.ITSELF
+            assert (await stop(doctored, 0)).how is StopHow.STOPPED
             await wait_end(doctored.command)
             assert await wait(Attached(folder, doctored)) == found
         assert innocent.poll() is None
@@ -219,7 +191,7 @@ async def test_after_a_restart_of_the_machine_only_the_record_counts(
     (folder / IDENTITY).write_text(json.dumps({**record, "boot": "another"}))
     found = await attach(folder)
     assert found == Gone("the machine was restarted while it ran")
-    assert (await stop(identity_in(folder), 0)).how is How.ITSELF
+    assert (await stop(identity_in(folder), 0)).how is StopHow.STOPPED
     gated.open()
     await wait_gone(identity.keeper.pid)
     assert isinstance(await attach(folder), Finished)
@@ -240,7 +212,7 @@ async def test_one_whose_keeper_was_killed_is_waited_for_and_its_end_unknown(
     assert isinstance(gone, Gone)
     await wait_gone(pid)
     ending = await run_surviving(folder, gated.command, stop=trio.Event(), grace=1)
-    assert isinstance(ending.outcome, Died)
+    assert isinstance(ending.outcome, Lost)
     assert ending.outcome.error.type == "CommandLost"
 
 
@@ -297,6 +269,71 @@ async def test_a_start_that_did_not_come_far_is_called_off_for_ever(
         await start(folder, Command(["touch", str(touch)]))
     assert isinstance(await attach(folder), Gone)
     assert not touch.exists()
+
+
+async def test_a_start_whose_keeper_dies_without_a_word_is_told_by_its_identity(
+    folder: Path, ear: Ear, gated: Gated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def introduce(process: trio.Process, spec: bytes) -> str:
+        await _introduce(process, spec)
+        return ""
+
+    monkeypatch.setattr("triphase.processes.surviving._introduce", introduce)
+    identity = await start(folder, gated.command)
+    assert identity.command.pid == int(await ear.line())
+    gated.open()
+    await ended(folder)
+
+    async def kill(process: trio.Process, spec: bytes) -> str:
+        process.kill()
+        await process.wait()
+        return ""
+
+    monkeypatch.setattr("triphase.processes.surviving._introduce", kill)
+    other = folder.with_name("other")
+    ending = await run_surviving(other, gated.command, stop=trio.Event(), grace=1)
+    assert isinstance(ending.outcome, Raised)
+    assert ending.outcome.error.message == "sh: cannot be started: its keeper died"
+
+
+async def test_a_stop_before_the_start_starts_nothing(folder: Path) -> None:
+    request = trio.Event()
+    request.set()
+    ending = await run_surviving(folder, Command(["true"]), stop=request, grace=1)
+    assert ending == Ending(Unfinished(), Halt(StopHow.STOPPED, 0.0))
+    assert await attach(folder) == Gone("it was never started")
+
+
+async def test_a_folder_that_cannot_be_read_is_an_error_of_its_own(
+    folder: Path, ear: Ear, gated: Gated
+) -> None:
+    await start(folder, gated.command)
+    await ear.line()
+    found = await attach(folder)
+
+    async def task() -> None:
+        with pytest.raises(IsADirectoryError):
+            await attend(found, gated.command, trio.Event(), grace=1)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(task)
+        await wait_all_tasks_blocked()
+        (folder / IDENTITY).unlink()
+        (folder / IDENTITY).mkdir()
+        gated.open()
+
+
+async def test_the_folders_are_durable_before_the_command_begins(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr("triphase.processes.keeper.sync_folder", synced.append)
+    await start(folder, Command(["true"]))
+    assert synced == [str(folder.parent), str(folder.parents[1])]
+    await start(folder.with_name("another"), Command(["true"]))
+    assert synced[2:] == [str(folder.parent)]
+    await ended(folder)
+    await ended(folder.with_name("another"))
 
 
 async def test_its_output_is_bounded_on_disk_too(folder: Path) -> None:

@@ -11,11 +11,12 @@ from typing import Any
 
 import attrs
 
-from triphase.store import Applied, Claim, Limits, Rejected, Result, Step, Submit
+from triphase.store import Applied, Claim, Delete, Limits, Rejected, Result, Step, Submit
 from triphase_protocol import (
     ErrorRecord,
     Event,
     EventType,
+    Gate,
     Job,
     JobState,
     Json,
@@ -72,6 +73,22 @@ def scheduled(id: str = "job", *, due_at: float = AT, **fields: Any) -> Submit:
     return attrs.evolve(made, job=attrs.evolve(made.job, due_at=due_at))
 
 
+def gated(id: str = "job", *, timeout: float | None = None, **fields: Any) -> Submit:
+    """Submit a job that waits for somebody's approval."""
+    made = submit(id, E.JOB_GATED, **fields)
+    gate = Gate(timeout=timeout, asked_at=AT)
+    first, *rest = made.job.phases
+    phases = (attrs.evolve(first, gate=gate), *rest)
+    return attrs.evolve(made, job=attrs.evolve(made.job, phases=phases, deadline=gate.deadline))
+
+
+def approve(job: Job) -> Step:
+    """Approve the first phase of a job that waits for that, and queue it."""
+    made = _step(job, [E.JOB_APPROVED, E.JOB_QUEUED], queued_at=AT + 1, deadline=None)
+    gate = Gate(asked_at=AT, decided_at=AT + 1, approved=True, by="me")
+    return attrs.evolve(_with_phase(made, 0, gate=gate), changed=(0,))
+
+
 def enqueue(job: Job) -> Step:
     """Queue a scheduled job."""
     return _step(job, [E.JOB_QUEUED], queued_at=AT + 1, position=0)
@@ -81,7 +98,9 @@ def start(job: Job, *, owner: str = "me") -> Step:
     """Begin a new run with the first unfinished phase."""
     index = _current(job)
     happened = (E.JOB_STARTED, (E.PHASE_STARTED, index))
-    return _step(job, happened, run=job.run + 1, owner=owner, started_at=AT + 2)
+    run, at = job.run + 1, AT + 2
+    made = _step(job, happened, run=run, owner=owner, started_at=at, claimed_at=at, deadline=None)
+    return _with_phase(made, index, origin=run)
 
 
 def claim(job: Job, limits: Limits = PLENTY, *, owner: str = "me") -> Claim:
@@ -145,7 +164,7 @@ def detach(job: Job) -> Step:
     return _step(job, [E.JOB_DETACHED])
 
 
-def cancel(job: Job) -> Step:
+def cancel(job: Job, *, at: float = AT + 9) -> Step:
     """End the job as cancelled, with all its unfinished phases."""
     unfinished: list[Happening] = [
         (E.PHASE_CANCELLED, index)
@@ -153,25 +172,61 @@ def cancel(job: Job) -> Step:
         if phase.state not in (PhaseState.COMPLETED, PhaseState.CANCELLED)
     ]
     happened = (*unfinished, E.JOB_CANCELLED)
-    return _step(job, happened, owner=None, reason="enough", finished_at=AT + 9)
+    return _step(job, happened, owner=None, reason="enough", finished_at=at)
 
 
 def retry(job: Job) -> Step:
     """Begin again after the end: phases that completed keep their results."""
     again = [i for i, phase in enumerate(job.phases) if phase.state is not PhaseState.COMPLETED]
     names = [job.phases[index].name for index in again]
-    made = _step(job, [E.JOB_RETRIED], data={"phases": names}, error=None, reason=None)
+    made = _step(job, [E.JOB_RETRIED], data={"phases": names}, **_AFRESH)
     for index in again:
         made = _with_phase(made, index, state=PhaseState.PENDING, error=None, spent={})
-    queued = enqueue(made.job)
-    return attrs.evolve(
-        made, job=queued.job, events=made.events + queued.events, changed=tuple(again)
+    return _queued(made, tuple(again))
+
+
+def translate(job: Job, names: Sequence[str]) -> Step:
+    """Begin again after the end, with other phases: those that completed keep their results."""
+    there = {phase.name: phase for phase in job.phases}
+    phases: list[PhaseRecord] = []
+    for name in names[:-1]:
+        done = name in there and there[name].state is PhaseState.COMPLETED
+        phases.append(there[name] if done else PhaseRecord(name=name))
+    phases.append(PhaseRecord(name=names[-1]))
+    layout: dict[str, Json] = {phase.name: phase.state.value for phase in phases}
+    made = _step(job, [E.JOB_RETRIED], data={"layout": layout}, phases=tuple(phases), **_AFRESH)
+    changed = tuple(
+        index
+        for index, phase in enumerate(phases)
+        if index >= len(job.phases) or phase is not job.phases[index]
     )
+    return attrs.evolve(_queued(made, changed), phases=len(phases))
+
+
+def note(job: Job, **fields: Any) -> Step:
+    """Let something happen that does not move the job, whatever state it is in."""
+    return _step(job, [E.HOOK_DELIVERED], **fields)
 
 
 def mark_stale(job: Job) -> Step:
-    """Let something happen to the job that changes nothing but its version."""
-    return _step(job, [E.JOB_STALE])
+    """Mark a job that has ended."""
+    return _step(job, [E.JOB_STALE], stale_at=AT + 20)
+
+
+def delete(job: Job) -> Delete:
+    """Remove a job."""
+    step = _step(job, [E.JOB_DELETED])
+    return Delete(job=job.id, run=job.run, version=job.version, events=step.events)
+
+
+_AFRESH: Mapping[str, Any] = {
+    "error": None,
+    "reason": None,
+    "result": None,
+    "finished_at": None,
+    "stale_at": None,
+}
+"""What a retry forgets."""
 
 
 def applied(result: Result) -> Applied:
@@ -214,6 +269,12 @@ def _step(
         events=tuple(events),
         changed=tuple(dict.fromkeys(changed)),
     )
+
+
+def _queued(step: Step, changed: tuple[int, ...]) -> Step:
+    """Queue the job after a step, which has changed these phases."""
+    queued = enqueue(step.job)
+    return attrs.evolve(step, job=queued.job, events=step.events + queued.events, changed=changed)
 
 
 def _moved(job: Job, index: int, type_: EventType) -> Job:

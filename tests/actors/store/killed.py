@@ -1,7 +1,7 @@
 """The process that `test_kill.py` kills: it commits as fast as it can, and says what it was told.
 
 A line is written at once: `told JOB VERSION` when a commit was acknowledged,
-`published SEQ JOB VERSION` when an event was published.
+`published SEQ JOB VERSION` when an event was published. A third of the jobs are deleted.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from collections.abc import Sequence
 import trio
 
 from triphase.actor import open_supervisor
-from triphase.store import Applied, Operation, SqliteStore
+from triphase.store import Applied, SqliteStore
 from triphase.store.committer import Committer, Writer
+from triphase.store.operations import JobOperation
 from triphase_protocol import Job
 
 from . import building
@@ -34,7 +35,7 @@ def publish(applied: Sequence[Applied]) -> None:
     say([f"published {event.seq} {event.job} {event.version}" for event in events])
 
 
-async def commit(writer: Writer, operation: Operation) -> Job:
+async def commit(writer: Writer, operation: JobOperation) -> Job:
     """Commit an operation and tell of its acknowledgement."""
     job = building.applied(await writer.commit(operation)).job
     say([f"told {job.id} {job.version}"])
@@ -51,7 +52,9 @@ async def live(writer: Writer, name: str) -> None:
             await commit(writer, building.cancel(job))
             continue
         job = await commit(writer, building.complete(job, {"number": number}))
-        await commit(writer, building.complete(job, name))
+        job = await commit(writer, building.complete(job, name))
+        if number % 3 == 1:
+            await commit(writer, building.delete(job))
 
 
 async def main(path: str, name: str, inline_below: float) -> None:

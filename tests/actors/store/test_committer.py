@@ -10,7 +10,17 @@ import trio
 import trio.testing
 
 from triphase.actor import open_supervisor
-from triphase.store import Applied, Operation, Result, SimulatedStore, Submit
+from triphase.store import (
+    Applied,
+    Done,
+    Operation,
+    Prune,
+    QueueSetting,
+    Result,
+    SetQueue,
+    SimulatedStore,
+    Submit,
+)
 from triphase.store.committer import Committer, Counts, Writer
 from triphase_protocol import Event, EventType, Job, JobState, StoreUnavailable
 
@@ -82,6 +92,33 @@ async def test_an_answer_comes_after_the_events_are_published(rig: Rig) -> None:
     result = await rig.writer.commit(submit("a"))
     assert isinstance(result, Applied)
     assert rig.published == [event.seq for event in result.events] == [1]
+
+
+async def test_what_is_about_no_job_is_done_and_not_published(rig: Rig) -> None:
+    rig.store.go = trio.Event()
+    results: dict[str, Result] = {}
+
+    async def set_queue() -> None:
+        results["set"] = await rig.writer.commit(SetQueue(name="q", paused=True, slots=None))
+
+    async def prune() -> None:
+        results["prune"] = await rig.writer.commit(Prune(before=9.0))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rig.writer.commit, submit("first"))
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(set_queue)
+        nursery.start_soon(rig.writer.commit, submit("a"))
+        nursery.start_soon(prune)
+        await trio.testing.wait_all_tasks_blocked()
+        rig.store.go.set()
+    assert {name: type(result) for name, result in results.items()} == {"set": Done, "prune": Done}
+    assert rig.published == [1, 2]
+    assert rig.counts.statistics().transactions == 2
+    # A group of nothing else publishes nothing at all.
+    await rig.writer.commit(Prune(before=9.0))
+    assert rig.published == [1, 2]
+    assert await rig.store.queue_settings() == {"q": QueueSetting(paused=True, slots=None)}
 
 
 async def test_a_writer_cancelled_in_the_queue_has_not_written(rig: Rig) -> None:

@@ -12,9 +12,14 @@ import trio.testing
 
 from triphase.store import Limits, Operation, Query, Store, Why
 from triphase_protocol import (
+    Deadline,
     ErrorRecord,
     Job,
     JobState,
+    Stop,
+    StopCause,
+    StopHow,
+    StopStep,
     StoreClosed,
     StoreLocked,
     StoreUnavailable,
@@ -194,6 +199,20 @@ async def test_a_job_has_no_result_before_it_has_completed(store: Store) -> None
     assert [phase.result for phase in read.phases] == ["x", "y"]
 
 
+STOP = Stop(
+    cause=StopCause.TIMEOUT,
+    asked_at=1.5,
+    cancel_at=2.5,
+    grace_until=3.5,
+    step=StopStep.ASK,
+    reason="slow",
+    by="me",
+    deadline=Deadline.PROGRESS,
+    error=ErrorRecord(type="Timeout", message="m"),
+    stopped_at=4.5,
+    how=StopHow.TERMINATED,
+)
+
 CHANGES: Sequence[dict[str, Any]] = (
     {"owner": "you", "reason": "why", "started_at": 5.5, "queued_at": 4.5, "finished_at": 6.5},
     {"error": ErrorRecord(type="E", message="m")},
@@ -201,6 +220,10 @@ CHANGES: Sequence[dict[str, Any]] = (
     {"queue": "mail", "priority": 7},
     {"position": 99},
     {"error": None, "due_at": 3.25},
+    {"stop": STOP, "claimed_at": 7.5},
+    {"deadline": 8.5},
+    {"stale_at": 9.5, "finished_at": 6.5},
+    {"stop": None, "claimed_at": None, "deadline": None, "stale_at": None},
 )
 
 
@@ -309,7 +332,12 @@ async def test_a_store_that_is_not_open_does_nothing(home: Home) -> None:
         lambda: store.queued("q", [], 1),
         lambda: store.due(0, 1),
         lambda: store.next_due(),
+        lambda: store.overdue(0, 1),
+        lambda: store.next_deadline(),
+        lambda: store.ended(JobState.FAILED, 0, 1),
         lambda: store.slots(),
+        lambda: store.gone("a"),
+        lambda: store.queue_settings(),
         lambda: store.statistics(),
     ):
         with pytest.raises(StoreClosed):
@@ -381,7 +409,12 @@ async def test_every_method_is_a_checkpoint(home: Home) -> None:
         lambda: store.queued("q", [], 1),
         lambda: store.due(0, 1),
         lambda: store.next_due(),
+        lambda: store.overdue(0, 1),
+        lambda: store.next_deadline(),
+        lambda: store.ended(JobState.FAILED, 0, 1),
         lambda: store.slots(),
+        lambda: store.gone("a"),
+        lambda: store.queue_settings(),
         lambda: store.statistics(),
         lambda: store.close(),
     ):

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from triphase.store import Query, Step, Store, Submit
+from triphase.store import Done, Operation, Query, QueueSetting, SetQueue, Step, Store, Submit
 from triphase.store.backend import PAGE_MOST
-from triphase_protocol import EventType, Job, JobNotFound, JobState
+from triphase_protocol import EventType, Job, JobNotFound, JobState, StoreUnavailable
 
 from . import building
 from .building import AT, applied
-from .homes import HOMES, fresh
+from .homes import HOMES, Home, fresh
 
 
 def ids(jobs: Sequence[Job]) -> str:
@@ -210,6 +211,119 @@ async def test_due_jobs_come_in_the_order_in_which_they_are_due(store: Store) ->
     assert await store.due(AT + 3, 0) == []
     await write(store, building.enqueue(b), building.cancel(c))
     assert ids(await store.due(AT + 3, 10)) == "a d"
+
+
+async def test_overdue_jobs_come_in_the_order_of_their_deadlines(store: Store) -> None:
+    assert await store.next_deadline() is None
+    assert await store.overdue(AT + 99, 10) == []
+    b, _, c, _, e = await write(
+        store,
+        building.submit("b", deadline=AT + 2),
+        building.scheduled("d", deadline=AT + 2.5),
+        building.gated("c", timeout=2.0),
+        building.submit("a", deadline=AT + 1, queue="mail"),
+        building.submit("e"),
+    )
+    assert await store.next_deadline() == AT + 1
+    assert await store.overdue(AT + 0.5, 10) == []
+    assert ids(await store.overdue(AT + 1, 10)) == "a"
+    assert ids(await store.overdue(AT + 3, 10)) == "a b c d"
+    assert ids(await store.overdue(AT + 3, 2)) == "a b"
+    assert await store.overdue(AT + 3, 0) == []
+    assert await store.overdue(AT + 2, 3) == [await store.get(id) for id in "abc"]
+    # A step that clears a deadline, one that sets another, and one that sets the first.
+    await write(
+        store,
+        building.start(b),
+        building.cancel(attrs.evolve(c, deadline=AT + 0.25)),
+        building.note(e, deadline=None),
+    )
+    assert ids(await store.overdue(AT + 3, 10)) == "c a d"
+    assert await store.next_deadline() == AT + 0.25
+
+
+async def test_a_step_that_changes_a_deadline_alone_is_seen(store: Store) -> None:
+    [job] = await write(store, building.submit("a"))
+    for deadline in (AT + 5, AT + 3, None, AT + 4):
+        step = building.note(job, deadline=deadline)
+        [job] = await write(store, step)
+        assert await store.next_deadline() == deadline
+        assert await store.overdue(AT + 5, 5) == ([] if deadline is None else [job])
+
+
+async def test_ended_jobs_come_in_the_order_of_their_ends(store: Store) -> None:
+    made = [building.submit(id) for id in "abcdef"]
+    ends = zip(await write(store, *made), (4, 2, 3, 2, 5, 1), strict=True)
+    a, b, *_ = await write(
+        store, *[building.cancel(job, at=AT + at) for job, at in ends if job.id != "f"]
+    )
+    failed = building.fail((await write(store, building.start(made[5].job)))[0])
+    await write(store, attrs.evolve(failed, job=attrs.evolve(failed.job, finished_at=AT + 1)))
+    cancelled = JobState.CANCELLED
+    assert ids(await store.ended(cancelled, AT + 1, 10)) == ""
+    assert ids(await store.ended(cancelled, AT + 2, 10)) == "b d"
+    assert ids(await store.ended(cancelled, AT + 9, 10)) == "b d c a e"
+    assert ids(await store.ended(cancelled, AT + 9, 3)) == "b d c"
+    assert await store.ended(cancelled, AT + 9, 0) == []
+    assert ids(await store.ended(JobState.FAILED, AT + 9, 10)) == "f"
+    assert await store.ended(JobState.COMPLETED, AT + 9, 10) == []
+    assert await store.ended(cancelled, AT + 2, 1) == [await store.get("b")]
+    # One that is marked is still among all of them; one that is retried is in neither.
+    marked, _ = await write(store, building.mark_stale(b), building.retry(a))
+    assert ids(await store.ended(cancelled, AT + 9, 10)) == "b d c e"
+    assert ids(await store.ended(cancelled, AT + 9, 10, fresh=True)) == "d c e"
+    assert ids(await store.ended(cancelled, AT + 9, 2, fresh=True)) == "d c"
+    again = building.cancel((await write(store, building.retry(marked)))[0], at=AT + 8)
+    await write(store, again)
+    assert ids(await store.ended(cancelled, AT + 9, 10, fresh=True)) == "d c e b"
+
+
+# Settings of queues
+
+
+async def test_a_queues_settings_are_kept_and_overwritten(store: Store) -> None:
+    assert await store.queue_settings() == {}
+    group: list[Operation] = [
+        SetQueue(name="mail", paused=True, slots=None),
+        building.submit("a"),
+        SetQueue(name="é", paused=False, slots=0),
+    ]
+    results = await store.write(group)
+    assert isinstance(results[0], Done)
+    assert isinstance(results[2], Done)
+    paused = QueueSetting(paused=True, slots=None)
+    assert await store.queue_settings() == {"mail": paused, "é": QueueSetting(False, 0)}
+    await store.write(
+        [
+            SetQueue(name="mail", paused=True, slots=7),
+            SetQueue(name="mail", paused=False, slots=3),
+            SetQueue(name="é", paused=False, slots=None),
+        ]
+    )
+    found = await store.queue_settings()
+    assert found == {"mail": QueueSetting(False, 3), "é": QueueSetting(False, None)}
+    assert found["mail"].paused is False
+    assert (await store.statistics()).last_seq == 2, "settings have no events"
+
+
+async def test_a_queues_settings_are_there_after_a_reopening(home: Home) -> None:
+    async with home.open() as store:
+        await store.write([SetQueue(name="mail", paused=True, slots=2)])
+        await store.write([SetQueue(name="mail", paused=True, slots=1)])
+    async with home.open() as store:
+        assert await store.queue_settings() == {"mail": QueueSetting(paused=True, slots=1)}
+
+
+async def test_settings_in_a_group_that_is_refused_are_not_kept(store: Store) -> None:
+    await store.write([SetQueue(name="mail", paused=True, slots=2)])
+    group: list[Operation] = [
+        SetQueue(name="mail", paused=False, slots=None),
+        SetQueue(name="media", paused=False, slots=None),
+        building.submit("a", payload={1j}),
+    ]
+    with pytest.raises(StoreUnavailable, match="nothing was written"):
+        await store.write(group)
+    assert await store.queue_settings() == {"mail": QueueSetting(paused=True, slots=2)}
 
 
 async def test_statistics_count_the_jobs_in_each_state(store: Store) -> None:

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from triphase.store import Claim, Limits, Operation, Query, Store, Why
-from triphase_protocol import Event, Job, fold, states_where
+from triphase_protocol import Event, EventType, Job, fold, states_where
 
 from . import building
 from .homes import HOMES, fresh
-from .walks import Action, Walk, plain, snapshot, walks
+from .walks import Action, Walk, left, plain, snapshot, walks
 
 SOME = settings(deadline=None, max_examples=20)
 
@@ -28,10 +28,16 @@ def log_of(events: Sequence[Event], job: str) -> list[Event]:
 
 
 def check_rows_equal_logs(jobs: Sequence[Job], events: Sequence[Event]) -> None:
-    """Every row is the fold of its events, and the events are in order."""
+    """Every row is the fold of its events, and the events are in order.
+
+    Of a job that was deleted there is one event at most.
+    """
     for before, after in itertools.pairwise(events):
         assert before.seq < after.seq
-    assert {event.job for event in events} == {job.id for job in jobs}
+    gone = [event.job for event in events if event.type is EventType.JOB_DELETED]
+    assert Counter(gone).keys().isdisjoint(job.id for job in jobs)
+    assert [event.job for event in events if event.job in gone] == gone
+    assert {event.job for event in events}.difference(gone) == {job.id for job in jobs}
     for job in jobs:
         summary = fold(log_of(events, job.id))
         assert (summary.state, summary.run, summary.version) == (job.state, job.run, job.version)
@@ -106,9 +112,11 @@ async def test_at_every_moment_a_row_is_the_fold_of_its_events(
     walk, told = Walk(), list[Event]()
     async with fresh(kind) as store:
         for actions in batches:
-            results = await store.write(walk.batch(actions))
+            operations = walk.batch(actions)
+            results = await store.write(operations)
             walk.heard(results)
-            told += [e for result in results for e in getattr(result, "events", ())]
+            for operation, result in zip(operations, results, strict=True):
+                told = left(told, operation, result)
             seen = await snapshot(store)
             check_rows_equal_logs(seen.jobs, seen.events)
             assert seen.events == told

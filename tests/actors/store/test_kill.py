@@ -7,7 +7,6 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
@@ -16,7 +15,9 @@ import trio
 
 from triphase.store import Query, SqliteStore, Store
 from triphase.store.backend import PAGE_MOST
-from triphase_protocol import Event, Job, fold
+from triphase_protocol import Event, EventType, Job, fold
+
+from .sqlite_files import read_sql
 
 ROUNDS = int(os.environ.get("TRIPHASE_KILL_ROUNDS", "10"))
 """How many processes are killed, one after another on the same file."""
@@ -51,6 +52,11 @@ class Contents:
 
     jobs: list[Job]
     events: list[Event]
+
+    @property
+    def deleted(self) -> dict[str, Event]:
+        """What is left of each job that was deleted, by its id."""
+        return {e.job: e for e in self.events if e.type is EventType.JOB_DELETED}
 
 
 def run_until_killed(path: Path, name: str, *, inline_below: float, acknowledgements: int) -> Heard:
@@ -104,25 +110,44 @@ async def all_events(store: Store) -> list[Event]:
 
 
 def check_whole(contents: Contents) -> None:
-    """Every row is the fold of its log, and the log is in order."""
+    """Every row is the fold of its log, and the log is in order, without what was deleted."""
     logs: dict[str, list[Event]] = {job.id: [] for job in contents.jobs}
-    assert [event.seq for event in contents.events] == list(range(1, len(contents.events) + 1))
+    logs |= {job: [] for job in contents.deleted}
+    seqs = [event.seq for event in contents.events]
+    assert seqs == sorted(set(seqs))
     for event in contents.events:
         logs[event.job].append(event)
+    # Each event has a seq, those of a deleted job too: they are the gaps.
+    gone = [tombstone.version - 1 for tombstone in contents.deleted.values()]
+    assert seqs[-1] - len(seqs) == sum(gone)
+    for id, tombstone in contents.deleted.items():
+        assert logs.pop(id) == [tombstone]
+    assert logs.keys() == {job.id for job in contents.jobs}
     for job in contents.jobs:
         summary = fold(logs[job.id])
         assert (summary.state, summary.run, summary.version) == (job.state, job.run, job.version)
         assert summary.phases == {phase.name: phase.state for phase in job.phases}
 
 
-def check_nothing_lost(heard: Heard, jobs: Sequence[Job], events: Sequence[Event]) -> None:
-    """What was acknowledged or published is in the store, as it was said."""
-    versions = {job.id: job.version for job in jobs}
-    stored = {(event.job, event.version) for event in events}
-    assert [told for told in heard.told if told not in stored] == []
+def check_no_leftovers(path: Path) -> None:
+    """Nothing but its last event is left of a job that was deleted."""
+    rest = "SELECT {0} FROM {1} WHERE {0} NOT IN (SELECT n FROM jobs)"
+    assert read_sql(path, rest.format("job", "phases")) == []
+    others = f"{rest.format('job_n', 'events')} AND type <> 'job.deleted'"
+    assert read_sql(path, others) == []
+
+
+def check_nothing_lost(heard: Heard, contents: Contents) -> None:
+    """What was acknowledged or published is in the store, as it was said, or was deleted since."""
+    deleted = {job: tombstone.version for job, tombstone in contents.deleted.items()}
+    versions = {job.id: job.version for job in contents.jobs} | deleted
     assert [job for job, version in heard.told if versions[job] < version] == []
-    rows = {(event.seq, event.job, event.version) for event in events}
-    assert [said for said in heard.published if said not in rows] == []
+    told = [told for told in heard.told if told[1] >= deleted.get(told[0], 0)]
+    stored = {(event.job, event.version) for event in contents.events}
+    assert [each for each in told if each not in stored] == []
+    published = [said for said in heard.published if said[2] >= deleted.get(said[1], 0)]
+    rows = {(event.seq, event.job, event.version) for event in contents.events}
+    assert [each for each in published if each not in rows] == []
     order = [seq for seq, _, _ in heard.published]
     assert order == sorted(set(order)), "published in order, and once"
 
@@ -142,7 +167,8 @@ def test_what_was_acknowledged_or_published_outlives_a_kill(tmp_path: Path) -> N
         )
         after = trio.run(contents, path)
         check_whole(after)
-        check_nothing_lost(heard, after.jobs, after.events)
+        check_no_leftovers(path)
+        check_nothing_lost(heard, after)
         assert after.events[: len(before.events)] == before.events
         assert after.jobs[: len(before.jobs)] == before.jobs
         assert heard.told

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from triphase.store import Disk, Operation, Query, SimulatedStore
+from triphase.store import Disk, Operation, Prune, Query, SimulatedStore
 from triphase_protocol import StoreClosed, StoreLocked
 
 from . import building
-from .building import applied
+from .building import AT, applied
+from .walks import snapshot
 
 POINTS = ["before", "apply:0", "apply:1", "commit", "after"]
 
@@ -88,6 +89,45 @@ async def test_a_crashed_handle_does_nothing_any_more(point: str) -> None:
         await store.open()
 
 
+async def test_a_crash_around_a_delete_loses_the_job_and_its_events_or_neither() -> None:
+    operations = len(await removals(Disk()))
+    points = ["before", *(f"apply:{n}" for n in range(operations)), "commit", "after"]
+    for point in points:
+        disk = Disk()
+        group = await removals(disk)
+        store = SimulatedStore(disk, at=Plan(point))
+        await store.open()
+        before = await snapshot(store)
+        with pytest.raises(Crash):
+            await store.write(group)
+        again = SimulatedStore(disk)
+        await again.open()
+        if point != "after":
+            assert await snapshot(again) == before
+            # Nothing stands in the way of doing it again.
+            results = await again.write(group)
+            assert applied(results[0]).events[0].seq == before.events[-1].seq + 1
+        jobs = await again.find(Query(newest_first=False))
+        assert [job.id for job in jobs] == ["b", "c", "e"]
+        assert [await again.gone(id) for id in "ad"] == [True, False]
+        assert [event.job for event in await again.events()] == list("bbccaee")
+
+
+async def removals(disk: Disk) -> list[Operation]:
+    """Put jobs on a disk; return a group that deletes the first and the last, and submits one."""
+    store = SimulatedStore(disk)
+    await store.open()
+    made = [building.submit(id, key=f"key of {id}") for id in "abcd"]
+    a, _, _, d = [applied(result).job for result in await store.write(made)]
+    await store.close()
+    return [
+        building.delete(d),
+        Prune(before=AT + 99),
+        building.delete(a),
+        building.submit("e", key="key of a"),
+    ]
+
+
 async def test_a_fenced_handle_cannot_take_the_disk_from_its_successor() -> None:
     disk = Disk()
     first, second = SimulatedStore(disk), SimulatedStore(disk)
@@ -111,3 +151,4 @@ async def test_a_store_without_a_disk_has_one_of_its_own() -> None:
     await store.write([building.submit("a")])
     await store.close()
     assert repr(Disk()) == "<Disk: 0 jobs, 0 events>"
+    assert store.folder is None

@@ -7,22 +7,25 @@ import math
 import re
 import resource
 import signal
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from types import ModuleType
 
 import attrs
 import pytest
 import trio
 
 from triphase.store import Operation, Query, SqliteStore, Step, Submit, Why
-from triphase.store.sqlite import reader as reading
+from triphase.store.sqlite import reader as reading, writer as writing
 from triphase.store.sqlite.pace import TRY_EVERY, Pace
 from triphase_protocol import (
     CorruptRecord,
     Job,
+    JobState,
     StoreUnavailable,
+    Timeouts,
     states_where,
 )
 
@@ -62,6 +65,8 @@ CORRUPTIONS = {
     "state": "UPDATE jobs SET state = 'asleep' WHERE id = 'b'",
     "labels": "UPDATE jobs SET labels = '[1]' WHERE id = 'b'",
     "label": "UPDATE jobs SET labels = '{\"a\": 1}' WHERE id = 'b'",
+    "timeouts": "UPDATE jobs SET timeouts = '{\"run\": \"x\"}' WHERE id = 'b'",
+    "stop": 'UPDATE jobs SET stop = \'{"cause": "cancel", "asked_at": 1}\' WHERE id = \'b\'',
     "job error": "UPDATE jobs SET error = '{\"type\": 1}' WHERE id = 'b'",
     "no phases": "DELETE FROM phases WHERE job = 2",
     "a phase": "DELETE FROM phases WHERE job = 2 AND idx = 0",
@@ -69,6 +74,7 @@ CORRUPTIONS = {
     "result": "UPDATE phases SET result = 'in.mp4' WHERE job = 2 AND idx = 1",
     "spent": 'UPDATE phases SET spent = \'{"error": "x"}\' WHERE job = 2 AND idx = 1',
     "progress": "UPDATE phases SET progress = '3' WHERE job = 2 AND idx = 1",
+    "gate": "UPDATE phases SET gate = '[]' WHERE job = 2 AND idx = 1",
     "phase error": "UPDATE phases SET error = '' WHERE job = 2 AND idx = 1",
 }
 
@@ -102,6 +108,40 @@ async def test_a_corrupt_scheduled_job_is_not_waited_for(store: SqliteStore, pat
     run_sql(path, "UPDATE jobs SET payload = '{' WHERE id = 'a'")
     assert ids(await store.due(AT + 5, 2)) == "b c"
     assert await store.next_due() == AT + 1
+
+
+async def test_a_corrupt_job_is_passed_over_among_the_overdue(
+    store: SqliteStore, path: Path
+) -> None:
+    made = [building.submit(id, deadline=AT + at) for at, id in enumerate("abc")]
+    await store.write(made)
+    run_sql(path, "UPDATE jobs SET payload = '{' WHERE id = 'a'")
+    assert await store.next_deadline() == AT, "it was not read yet"
+    assert ids(await store.overdue(AT + 5, 2)) == "b c"
+    assert await store.next_deadline() == AT + 1
+    assert (await store.statistics()).corrupt == 1
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+async def test_a_corrupt_job_is_passed_over_among_those_that_have_ended(
+    store: SqliteStore, path: Path, fresh: bool
+) -> None:
+    for at, id in enumerate("abcd"):
+        await first(store, building.cancel(await first(store, building.submit(id)), at=AT + at))
+    run_sql(path, "DELETE FROM phases WHERE job = 2")
+    assert ids(await store.ended(JobState.CANCELLED, AT + 5, 2, fresh=fresh)) == "a c"
+    assert ids(await store.ended(JobState.CANCELLED, AT + 5, 9, fresh=fresh)) == "a c d"
+    assert (await store.statistics()).corrupt == 1
+
+
+async def test_a_corrupt_job_is_not_deleted(store: SqliteStore, path: Path) -> None:
+    job = await first(store, building.cancel(await first(store, building.submit("a"))))
+    run_sql(path, "UPDATE jobs SET payload = '{' WHERE id = 'a'")
+    [result] = await store.write([building.delete(job)])
+    assert (rejected(result).why, rejected(result).current) == (Why.STALE, None)
+    run_sql(path, "UPDATE jobs SET payload = 'null' WHERE id = 'a'")
+    [result] = await store.write([building.delete(job)])
+    assert applied(result).job.payload is None
 
 
 async def test_a_step_of_a_corrupt_job_is_stale(store: SqliteStore, path: Path) -> None:
@@ -224,6 +264,46 @@ async def test_a_step_may_add_a_phase(store: SqliteStore) -> None:
     assert await store.get("a") == job
 
 
+async def test_a_job_without_timeouts_takes_no_room_for_them(
+    store: SqliteStore, path: Path
+) -> None:
+    await store.write([building.submit("a"), building.submit("b", timeouts=Timeouts(run=2.5))])
+    [(none,), (some,)] = read_sql(path, "SELECT timeouts FROM jobs ORDER BY n")
+    assert none == "{}"
+    assert '"run":2.5' in some
+
+
+async def test_nothing_but_its_tombstone_is_left_of_a_deleted_job(
+    store: SqliteStore, path: Path
+) -> None:
+    _, job = [
+        await first(store, building.cancel(await first(store, building.submit(id)))) for id in "ab"
+    ]
+    await store.write([building.delete(job)])
+    assert read_sql(path, "SELECT n, id FROM jobs") == [(1, "a")]
+    assert {n for (n,) in read_sql(path, "SELECT job FROM phases")} == {1}
+    left = read_sql(path, "SELECT job_n, job, type FROM events WHERE job_n <> 1")
+    assert left == [(2, "b", "job.deleted")]
+
+
+async def test_a_place_is_not_given_again_while_a_tombstone_stands_there(
+    store: SqliteStore, path: Path
+) -> None:
+    made = building.submit("a")
+    await store.write([made, building.delete(made.job), building.submit("b")])
+    assert read_sql(path, "SELECT n, id FROM jobs") == [(2, "b")]
+    job = await first(store, building.cancel(await first(store, building.submit("c"))))
+    await store.write([building.delete(job)])
+    await store.close()
+    await store.open()
+    await store.write([building.submit("d")])
+    assert read_sql(path, "SELECT n, id FROM jobs") == [(2, "b"), (4, "d")]
+
+
+def test_a_folder_for_files_may_be_made_beside_the_file(path: Path) -> None:
+    assert SqliteStore(path).folder == f"{path}-files"
+
+
 async def test_a_read_sees_one_moment_while_a_thread_writes(path: Path) -> None:
     store = SqliteStore(path, inline_below=0)
     await store.open()
@@ -268,20 +348,61 @@ def test_every_statement_is_used() -> None:
     assert [name for name in names if f'sql("{name}"' not in source] == []
 
 
-@pytest.mark.parametrize(
-    "name", [name for name, text in vars(reading).items() if str(text).startswith("SELECT ")]
-)
+def statements(module: ModuleType, *verbs: str) -> Mapping[str, str]:
+    """Return the statements of a module that begin with one of these words, by their names."""
+    named = {name: text for name, text in vars(module).items() if isinstance(text, str)}
+    return {name: text for name, text in named.items() if text.startswith(verbs)}
+
+
+def plan_of(path: Path, statement: str) -> list[str]:
+    """Return how the database carries a statement out."""
+    named, numbered = re.findall(r":(\w+)", statement), set(re.findall(r"\?\d+", statement))
+    unnamed = (1,) * (len(numbered) or statement.count("?"))
+    given = dict.fromkeys(named, 1) if named else unnamed
+    return [row[3] for row in read_sql(path, f"EXPLAIN QUERY PLAN {statement}", given)]
+
+
+@pytest.mark.parametrize("name", statements(reading, "SELECT "))
 async def test_no_read_sorts_or_goes_through_a_table(
     store: SqliteStore, path: Path, name: str
 ) -> None:
-    statement = getattr(reading, name)
-    parameters = dict.fromkeys(
-        ("low", "high", "state", "types", "queues", "labels", "prefix", "limit"), 1
-    ) | dict.fromkeys(("queue", "now", "after", "job"), 1)
-    given = parameters if ":" in statement else (1,) * len(set(re.findall(r"\?\d*", statement)))
-    plan = [row[3] for row in read_sql(path, f"EXPLAIN QUERY PLAN {statement}", given)]
+    plan = plan_of(path, statements(reading, "SELECT ")[name])
     assert not [step for step in plan if "TEMP B-TREE" in step], plan
     assert not [step for step in plan if step in ("SCAN jobs", "SCAN events")], plan
+
+
+@pytest.mark.parametrize("name", statements(writing, "SELECT ", "UPDATE ", "DELETE "))
+async def test_no_write_goes_through_a_table(store: SqliteStore, path: Path, name: str) -> None:
+    plan = plan_of(path, statements(writing, "SELECT ", "UPDATE ", "DELETE ")[name])
+    assert not [step for step in plan if step in ("SCAN jobs", "SCAN events", "SCAN phases")], plan
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [
+        ("_OVERDUE", "jobs_deadline (deadline<?)"),
+        ("_ENDED", "jobs_ended (state=? AND finished_at<?)"),
+        ("_ENDED_FRESH", "jobs_fresh (state=? AND finished_at<?)"),
+        ("_PLACE_OF_DELETED", "events_deleted (job=?)"),
+        ("_EVENTS_OF_JOB", "events_job (job_n=? AND seq>?)"),
+    ],
+)
+async def test_a_read_uses_its_index(store: SqliteStore, path: Path, name: str, index: str) -> None:
+    plan = plan_of(path, getattr(reading, name))
+    assert [step for step in plan if step.endswith(index)], plan
+
+
+async def test_the_short_update_changes_nothing_that_an_index_looks_at(
+    store: SqliteStore, path: Path
+) -> None:
+    [short, full] = [getattr(writing, name) for name in ("_ADVANCE_JOB", "_STEP_JOB")]
+    advanced, stepped = [set(re.findall(r"(\w+) = \?", text)) - {"n"} for text in (short, full)]
+    schema = read_sql(
+        path, "SELECT sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = ?", ["jobs"]
+    )
+    looked_at = set(re.findall(r"\w+", " ".join(sql for (sql,) in schema if sql)))
+    assert advanced & looked_at == set()
+    assert stepped - advanced <= looked_at, "and no more than that is compared"
 
 
 # Where it writes

@@ -8,10 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from triphase.store import Query, SqliteStore
+from triphase.store import Query, SetQueue, SqliteStore
 from triphase.store.sqlite import open_reader
 from triphase.store.sqlite.schema import NEWEST
-from triphase_protocol import NotAStore, StoreClosed, StoreError, StoreTooNew, StoreUnavailable
+from triphase_protocol import (
+    JobState,
+    NotAStore,
+    StoreClosed,
+    StoreError,
+    StoreTooNew,
+    StoreUnavailable,
+)
 
 from . import building
 from .building import AT, applied
@@ -49,6 +56,20 @@ async def test_a_reader_sees_what_the_owner_writes(store: SqliteStore, path: Pat
         assert await reader.due(AT, 5) == await store.due(AT, 5)
         queued = await reader.queued("default", ["Transcode"], 5)
         assert [job.id for job in queued] == ["a", "b", "c"]
+        await store.write(
+            [
+                building.cancel(queued[0]),
+                building.delete(queued[1]),
+                building.submit("f", deadline=AT),
+                SetQueue(name="mail", paused=True, slots=1),
+            ]
+        )
+        assert [job.id for job in await reader.ended(JobState.CANCELLED, AT + 9, 5)] == ["a"]
+        assert [job.id for job in await reader.overdue(AT, 5)] == ["f"]
+        assert await reader.next_deadline() == AT
+        assert await reader.queue_settings() == await store.queue_settings()
+        assert [await reader.gone(id) for id in "ab"] == [False, True]
+        assert await reader.events(job="b") == await store.events(job="b")
 
 
 async def test_the_data_version_says_if_something_was_written(

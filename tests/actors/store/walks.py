@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -10,16 +11,20 @@ from hypothesis import strategies as st
 
 from triphase.store import (
     Applied,
+    Delete,
+    Done,
     Limits,
     Operation,
+    Prune,
     Query,
     Rejected,
     Result,
+    SetQueue,
     Step,
     Store,
     Submit,
 )
-from triphase_protocol import Event, Job, JobState, Json
+from triphase_protocol import Event, EventType, Job, JobState, Json, Timeouts, states_where
 
 from . import building
 
@@ -37,6 +42,14 @@ RESULTS: Final[Sequence[Json]] = (
 
 QUEUES: Final = ("media", "mail")
 
+LAYOUTS: Final = (
+    ("fetch", "encode"),
+    ("fetch",),
+    ("fetch", "check", "encode"),
+    ("encode", "fetch"),
+)
+"""Which phases a job may have after a retry."""
+
 Move: TypeAlias = Callable[[Job, int], Operation]
 """Makes an operation of a record and a number."""
 
@@ -53,11 +66,17 @@ def _plain(make: Callable[[Job], Operation]) -> Move:
     return lambda job, _: make(job)
 
 
-_AGAIN: Final = (_plain(building.retry), _plain(building.mark_stale))
+def _translate(job: Job, number: int) -> Operation:
+    return building.translate(job, LAYOUTS[number % len(LAYOUTS)])
+
+
+_DELETE: Final = _plain(building.delete)
+_ENDED: Final = (_plain(building.mark_stale), _translate, _DELETE, _DELETE)
+_AGAIN: Final = (_plain(building.retry), *_ENDED)
 
 MOVES: Final[Mapping[JobState, Sequence[Move]]] = {
     S.SCHEDULED: (_plain(building.enqueue), _plain(building.cancel)),
-    S.GATED: (_plain(building.cancel),),
+    S.GATED: (_plain(building.approve), _plain(building.cancel)),
     S.QUEUED: (_plain(building.claim), _claim, _claim, _plain(building.cancel)),
     S.RUNNING: (
         _complete,
@@ -71,7 +90,7 @@ MOVES: Final[Mapping[JobState, Sequence[Move]]] = {
     ),
     S.STOPPING: (_plain(building.cancel),),
     S.DETACHED: (_plain(building.stop),),
-    S.COMPLETED: (_plain(building.mark_stale),),
+    S.COMPLETED: _ENDED,
     S.FAILED: _AGAIN,
     S.CANCELLED: _AGAIN,
     S.REJECTED: _AGAIN,
@@ -104,10 +123,14 @@ walks = st.lists(st.lists(actions, min_size=1, max_size=5), min_size=1, max_size
 class Walk:
     """Makes operations of actions, from what a store has answered so far.
 
-    No operation is made of a record that was never stored: its guard could hold by chance.
+    No operation is made of a record that was never stored: its guard could hold by chance. For
+    the same reason, a job that comes after one that was deleted has another id.
     """
 
     def __init__(self) -> None:
+        self._deleted: Counter[int] = Counter()
+        """How often a job of each number was to be deleted."""
+
         self._stored: dict[str, list[Job]] = {}
         self._next: dict[str, Job | None] = {}
         """What a job will be after the group so far; None is not known."""
@@ -115,7 +138,7 @@ class Walk:
     def batch(self, actions: Sequence[Action]) -> list[Operation]:
         """Return the operations of one transaction."""
         self._next = {id: records[-1] for id, records in self._stored.items()}
-        return [self._operation(str(action.job), action) for action in actions]
+        return [self._operation(action) for action in actions]
 
     def heard(self, results: Sequence[Result]) -> None:
         """Take in what became of them."""
@@ -125,42 +148,85 @@ class Walk:
                     records = self._stored.setdefault(job.id, [])
                     if not records or records[-1] != job:
                         records.append(job)
-                case Rejected():
+                case Rejected() | Done():
                     pass
 
-    def _operation(self, id: str, action: Action) -> Operation:
+    def _operation(self, action: Action) -> Operation:
+        if action.number == 22:
+            return _about_no_job(action)
+        newest = f"{action.job}" + "'" * self._deleted[action.job]
+        # Now and then the one before it, which was deleted.
+        id = newest if action.lag < 3 else newest.removesuffix("'")
         record, known = self._next.get(id), True
         if record is None or action.lag:
             records = self._stored.get(id)
             record, known = records[max(-len(records), -1 - action.lag)] if records else None, False
         if record is None or action.number == 23:
-            made = self._submit(action)
-            self._next[id] = made.job if id not in self._next and made.job.key is None else None
+            made = _submit(newest, action)
+            sure = newest not in self._next and made.job.key is None
+            self._next[newest] = made.job if sure else None
             return made
         moves = MOVES[record.state]
         operation = moves[action.number % len(moves)](record, action.number)
+        if isinstance(operation, Delete) and id == newest:
+            self._deleted[action.job] += 1
         self._next[id] = operation.job if known and isinstance(operation, Step) else None
         return operation
 
-    def _submit(self, action: Action) -> Submit:
-        number = action.number
-        fields: dict[str, Any] = {
-            "queue": QUEUES[number % 2],
-            "priority": number % 3 - 1,
-            "key": f"key {number % 2}" if number % 5 == 0 else None,
-            "labels": {"flavour": str(number % 2)} if number % 3 else {},
-        }
-        if number % 4 == 3:
-            return building.scheduled(str(action.job), due_at=building.AT + number, **fields)
-        return building.submit(str(action.job), **fields)
+
+def _submit(id: str, action: Action) -> Submit:
+    number = action.number
+    fields: dict[str, Any] = {
+        "queue": QUEUES[number % 2],
+        "priority": number % 3 - 1,
+        "key": f"key {number % 2}" if number % 5 == 0 else None,
+        "labels": {"flavour": str(number % 2)} if number % 3 else {},
+    }
+    if number % 7 == 5:
+        return building.gated(id, timeout=30.0 if number % 2 else None, **fields)
+    if number % 3 == 1:
+        fields |= {"timeouts": Timeouts(queue=9.0), "deadline": building.AT + number}
+    if number % 4 == 3:
+        return building.scheduled(id, due_at=building.AT + number, **fields)
+    return building.submit(id, **fields)
+
+
+def _about_no_job(action: Action) -> Operation:
+    if action.job < 4:
+        name, slots = QUEUES[action.job % 2], action.job or None
+        return SetQueue(name=name, paused=bool(action.lag), slots=slots)
+    return Prune(before=building.AT + action.job + action.lag)
+
+
+def is_delete(result: Applied) -> bool:
+    """True if this is what became of a `Delete`."""
+    return result.events[-1].type is EventType.JOB_DELETED
+
+
+def left(told: Sequence[Event], operation: Operation, result: Result) -> list[Event]:
+    """Return what is left in the log of the events that were told, and those of a result."""
+    match operation, result:
+        case Prune(before=before), Done():
+            return [e for e in told if e.type is not EventType.JOB_DELETED or e.at >= before]
+        case _, Applied(job=job, events=events):
+            kept = [e for e in told if e.job != job.id] if is_delete(result) else told
+            return [*kept, *events]
+        case _:
+            return [*told]
 
 
 def plain(results: Sequence[Result]) -> list[Any]:
     """Return results as values that can be compared."""
-    return [
-        (result.job, result.events) if isinstance(result, Applied) else (result.why, result.current)
-        for result in results
-    ]
+    found: list[Any] = []
+    for result in results:
+        match result:
+            case Applied(job=job, events=events):
+                found.append((job, events))
+            case Rejected(why=why, current=current):
+                found.append((why, current))
+            case Done():
+                found.append(None)
+    return found
 
 
 @attrs.frozen
@@ -175,12 +241,25 @@ class Snapshot:
 async def snapshot(store: Store) -> Snapshot:
     """Ask a store for everything."""
     jobs = await store.find(Query(limit=1000, newest_first=False))
+    events = await store.events()
+    ids = dict.fromkeys([job.id for job in jobs] + [event.job for event in events])
     rest: list[Any] = [
         await store.statistics(),
         await store.slots(),
         await store.next_due(),
         await store.due(building.AT + 1000, 1000),
         [await store.queued(queue, ["Transcode"], 1000) for queue in QUEUES],
-        [await store.get(job.id) for job in jobs],
+        await store.next_deadline(),
+        await store.overdue(building.AT + 1000, 1000),
+        [
+            await store.ended(state, building.AT + 1000, 1000, fresh=fresh)
+            for state in states_where(terminal=True)
+            for fresh in (False, True)
+        ],
+        await store.queue_settings(),
+        [await store.get(id) for id in ids],
+        [await store.gone(id) for id in ids],
+        [await store.events(job=id) for id in ids],
+        [await store.find(Query(after=id, newest_first=bool(n % 2))) for n, id in enumerate(ids)],
     ]
-    return Snapshot(jobs, await store.events(), rest)
+    return Snapshot(jobs, events, rest)

@@ -68,9 +68,6 @@ class Connection:
         self.changes: Callable[[], int] = self._apsw.changes
         """Return how many rows the last statement that writes has changed."""
 
-        self.last_rowid: Callable[[], int] = self._apsw.last_insert_rowid
-        """Return the rowid of the last row that was inserted."""
-
         self.close: Callable[[], None] = self._apsw.close
         """Close it; what was not committed is lost."""
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import trio
 
-from triphase.store.backend import PAGE_MOST, Query, StoreStatistics
+from triphase.store.backend import PAGE_MOST, Query, QueueSetting, StoreStatistics
 from triphase_protocol import (
     CorruptRecord,
     Event,
@@ -35,15 +35,21 @@ _IN_STATE: Final = "AND state = :state"
 _NEWEST_IN_STATE: Final = sql("find", job_columns=JOB_COLUMNS, in_state=_IN_STATE, order="DESC")
 _OLDEST_IN_STATE: Final = sql("find", job_columns=JOB_COLUMNS, in_state=_IN_STATE, order="ASC")
 _PLACE_OF_ID: Final = sql("place_of_id")
+_PLACE_OF_DELETED: Final = sql("place_of_deleted")
 _PLACE_OF_KEY: Final = sql("place_of_key")
 _PLACES_OF_PREFIX: Final = sql("places_of_prefix")
 _EVENTS: Final = sql("events", event_columns=EVENT_COLUMNS, of_job="")
-_OF_JOB: Final = "AND job_n = (SELECT n FROM jobs WHERE id = :job)"
-_EVENTS_OF_JOB: Final = sql("events", event_columns=EVENT_COLUMNS, of_job=_OF_JOB)
+_EVENTS_OF_JOB: Final = sql("events", event_columns=EVENT_COLUMNS, of_job="AND job_n = :n")
 _QUEUED: Final = sql("queued", job_columns=JOB_COLUMNS)
 _DUE: Final = sql("due", job_columns=JOB_COLUMNS)
 _NEXT_DUE: Final = sql("next_due")
+_OVERDUE: Final = sql("overdue", job_columns=JOB_COLUMNS)
+_NEXT_DEADLINE: Final = sql("next_deadline")
+_ENDED: Final = sql("ended", job_columns=JOB_COLUMNS, index="jobs_ended", fresh="")
+_FRESH: Final = "AND stale_at IS NULL"
+_ENDED_FRESH: Final = sql("ended", job_columns=JOB_COLUMNS, index="jobs_fresh", fresh=_FRESH)
 _SLOTS: Final = sql("slots_by_queue")
+_QUEUE_SETTINGS: Final = sql("queue_settings")
 _JOBS_BY_STATE: Final = sql("jobs_by_state")
 _LAST_SEQ: Final = sql("last_seq")
 
@@ -103,6 +109,12 @@ class Reader:
                 self._loader.jobs,
             )
 
+    async def gone(self, job: str) -> bool:
+        """See `Store.gone`."""
+        await trio.lowlevel.checkpoint()
+        with self._transaction():
+            return not self._loader.rows(_PLACE_OF_ID, (job,)) and self._grave(job) is not None
+
     async def events(
         self,
         *,
@@ -114,8 +126,10 @@ class Reader:
         """See `Store.events`."""
         await trio.lowlevel.checkpoint()
         statement = _EVENTS if job is None else _EVENTS_OF_JOB
-        parameters = {"after": after, "job": job, "types": _listed(types)}
+        parameters: dict[str, Any] = {"after": after, "types": _listed(types)}
         with self._transaction():
+            if job is not None:
+                parameters["n"] = self._place(job)
             return self._loader.sound(
                 lambda most: self._loader.rows(statement, {**parameters, "limit": most}),
                 _page(limit),
@@ -131,21 +145,38 @@ class Reader:
         return await self._jobs(_DUE, limit, now=now)
 
     async def next_due(self) -> float | None:
-        """See `Store.next_due`. Rows that were found to be corrupt are passed over."""
-        await trio.lowlevel.checkpoint()
-        corrupt = self._loader.corrupt
-        with self._transaction():
-            for n, due_at in self._loader.rows(_NEXT_DUE, (len(corrupt) + 1,)):
-                # `due` never returns such a row: who waited for it would wake for nothing.
-                if ("jobs", n) not in corrupt:
-                    return float(due_at)
-        return None
+        """See `Store.next_due`."""
+        return await self._first_time(_NEXT_DUE)
+
+    async def overdue(self, now: float, limit: int) -> list[Job]:
+        """See `Store.overdue`."""
+        return await self._jobs(_OVERDUE, limit, now=now)
+
+    async def next_deadline(self) -> float | None:
+        """See `Store.next_deadline`."""
+        return await self._first_time(_NEXT_DEADLINE)
+
+    async def ended(
+        self, state: JobState, before: float, limit: int, *, fresh: bool = False
+    ) -> list[Job]:
+        """See `Store.ended`."""
+        statement = _ENDED_FRESH if fresh else _ENDED
+        return await self._jobs(statement, limit, state=state, before=before)
 
     async def slots(self) -> Mapping[str, int]:
         """See `Store.slots`."""
         await trio.lowlevel.checkpoint()
         with self._transaction():
             return {str(queue): int(count) for queue, count in self._loader.rows(_SLOTS)}
+
+    async def queue_settings(self) -> Mapping[str, QueueSetting]:
+        """See `Store.queue_settings`."""
+        await trio.lowlevel.checkpoint()
+        with self._transaction():
+            return {
+                name: QueueSetting(paused=bool(paused), slots=slots)
+                for name, paused, slots in self._loader.rows(_QUEUE_SETTINGS)
+            }
 
     async def statistics(self) -> StoreStatistics:
         """See `Store.statistics`."""
@@ -168,6 +199,17 @@ class Reader:
                 self._loader.jobs,
             )
 
+    async def _first_time(self, statement: str) -> float | None:
+        """Return the first time that a statement finds, of a job that can be read."""
+        await trio.lowlevel.checkpoint()
+        corrupt = self._loader.corrupt
+        with self._transaction():
+            for n, at in self._loader.rows(statement, (len(corrupt) + 1,)):
+                # No page ever holds such a row: who waited for it would wake for nothing.
+                if ("jobs", n) not in corrupt:
+                    return float(at)
+        return None
+
     def _found(self, query: Query, parameters: dict[str, Any]) -> list[Row]:
         """Return the rows of a query: for each state in the index's order, then merged."""
         if not query.states:
@@ -189,12 +231,21 @@ class Reader:
             first, last = self._span(_PLACES_OF_PREFIX, query.prefix)
             low, high = max(low, first), min(high, last)
         if query.after is not None:
-            place = self._loader.rows(_PLACE_OF_ID, (query.after,))
-            if not place:
+            n = self._place(query.after)
+            if n is None:
                 raise JobNotFound(f"no job has the id {query.after!r}: no page comes after it")
-            n = place[0][0]
             low, high = (low, min(high, n - 1)) if query.newest_first else (max(low, n + 1), high)
         return low, high
+
+    def _place(self, id_: str) -> int | None:
+        """Return where a job stands, or stood before it was deleted; None if it never did."""
+        rows = self._loader.rows(_PLACE_OF_ID, (id_,))
+        return rows[0][0] if rows else self._grave(id_)
+
+    def _grave(self, id_: str) -> int | None:
+        """Return where the last job of this id stood that was deleted; None if there is none."""
+        n: int | None = self._loader.rows(_PLACE_OF_DELETED, (id_,))[0][0]
+        return n
 
     def _span(self, statement: str, value: str) -> tuple[int, int]:
         """Return the first and last n that a statement finds, or an empty span."""

@@ -16,6 +16,7 @@ from triphase_protocol import (
     ErrorRecord,
     Event,
     EventType,
+    Gate,
     Job,
     JobState,
     Json,
@@ -23,6 +24,7 @@ from triphase_protocol import (
     PhaseState,
     Progress,
     Stop,
+    Timeouts,
 )
 
 Row: TypeAlias = tuple[Any, ...]
@@ -30,12 +32,13 @@ Row: TypeAlias = tuple[Any, ...]
 
 JOB_COLUMNS: Final = (
     "n, id, type, queue, state, priority, position, run, version, key, digest, payload, labels, "
-    "owner, error, reason, stop, submitted_at, due_at, queued_at, started_at, finished_at"
+    "owner, error, reason, stop, timeouts, deadline, submitted_at, due_at, queued_at, started_at, "
+    "claimed_at, finished_at, stale_at"
 )
 """What `job_of` reads, in this order."""
 
 PHASE_COLUMNS: Final = (
-    "job, idx, name, version, state, attempt, spent, result, error, progress, "
+    "job, idx, name, version, state, attempt, spent, result, error, progress, gate, origin, "
     "started_at, finished_at"
 )
 """What `phase_of` reads, in this order."""
@@ -54,6 +57,10 @@ _numbers: Final = msgspec.json.Decoder(dict[str, int]).decode
 _error: Final = msgspec.json.Decoder(ErrorRecord).decode
 _progress: Final = msgspec.json.Decoder(Progress).decode
 _stop: Final = msgspec.json.Decoder(Stop).decode
+_gate: Final = msgspec.json.Decoder(Gate).decode
+_timeouts: Final = msgspec.json.Decoder(Timeouts).decode
+
+_NO_TIMEOUTS: Final = Timeouts()
 
 UNREADABLE: Final = (LookupError, TypeError, ValueError, RecursionError, msgspec.MsgspecError)
 """What reading a corrupt row raises."""
@@ -77,9 +84,10 @@ def _optional(value: object) -> str | None:
 # To the database.
 
 
-def new_job(job: Job) -> Row:
+def new_job(job: Job, n: int) -> Row:
     """Return the parameters of `insert_job.sql`."""
     return (
+        n,
         job.id,
         job.type,
         job.queue,
@@ -96,17 +104,30 @@ def new_job(job: Job) -> Row:
         _optional(job.error),
         job.reason,
         _optional(job.stop),
+        "{}" if job.timeouts == _NO_TIMEOUTS else json_text(job.timeouts),
+        job.deadline,
         job.submitted_at,
         job.due_at,
         job.queued_at,
         job.started_at,
+        job.claimed_at,
         job.finished_at,
+        job.stale_at,
     )
 
 
 def place_of(job: Job) -> Row:
     """Return what an index looks at, in the order of `guard.sql` and `step_job.sql`."""
-    return (job.queue, job.state, job.priority, job.position, job.due_at)
+    return (
+        job.queue,
+        job.state,
+        job.priority,
+        job.position,
+        job.due_at,
+        job.deadline,
+        job.finished_at,
+        job.stale_at,
+    )
 
 
 def advanced_job(job: Job) -> Row:
@@ -120,7 +141,7 @@ def advanced_job(job: Job) -> Row:
         _optional(job.stop),
         job.queued_at,
         job.started_at,
-        job.finished_at,
+        job.claimed_at,
     )
 
 
@@ -135,6 +156,8 @@ def phase_row(phase: PhaseRecord, n: int, index: int) -> Row:
         _optional(phase.result),
         _optional(phase.error),
         _optional(phase.progress),
+        _optional(phase.gate),
+        phase.origin,
         phase.started_at,
         phase.finished_at,
         n,
@@ -178,8 +201,8 @@ def _job(row: Row, phases: tuple[PhaseRecord, ...]) -> Job:
     # fmt: off
     (
         _, id_, type_, queue, state_word, priority, position, run, version, key, digest, payload,
-        labels, owner, error, reason, stop, submitted_at, due_at, queued_at, started_at,
-        finished_at,
+        labels, owner, error, reason, stop, timeouts, deadline, submitted_at, due_at, queued_at,
+        started_at, claimed_at, finished_at, stale_at,
     ) = row
     # fmt: on
     state = _JOB_STATES[state_word]
@@ -202,11 +225,15 @@ def _job(row: Row, phases: tuple[PhaseRecord, ...]) -> Job:
         error=None if error is None else _error(error),
         reason=reason,
         stop=None if stop is None else _stop(stop),
+        timeouts=_NO_TIMEOUTS if timeouts == "{}" else _timeouts(timeouts),
+        deadline=deadline,
         submitted_at=submitted_at,
         due_at=due_at,
         queued_at=queued_at,
         started_at=started_at,
+        claimed_at=claimed_at,
         finished_at=finished_at,
+        stale_at=stale_at,
     )
 
 
@@ -218,8 +245,8 @@ def phase_of(row: Row, index: int) -> PhaseRecord:
     """
     # fmt: off
     (
-        _, idx, name, version, state, attempt, spent, result, error, progress, started_at,
-        finished_at,
+        _, idx, name, version, state, attempt, spent, result, error, progress, gate, origin,
+        started_at, finished_at,
     ) = row
     # fmt: on
     if idx != index:
@@ -233,6 +260,8 @@ def phase_of(row: Row, index: int) -> PhaseRecord:
         result=None if result is None else _value(result),
         error=None if error is None else _error(error),
         progress=None if progress is None else _progress(progress),
+        gate=None if gate is None else _gate(gate),
+        origin=origin,
         started_at=started_at,
         finished_at=finished_at,
     )

@@ -10,9 +10,9 @@ from contextlib import ExitStack
 import attrs
 import trio
 
-from triphase.store.backend import PAGE_MOST, Query, Store, StoreStatistics
+from triphase.store.backend import PAGE_MOST, Query, QueueSetting, Store, StoreStatistics
 from triphase.store.operations import Operation, Result
-from triphase_protocol import Event, EventType, Job, StoreClosed
+from triphase_protocol import Event, EventType, Job, JobState, StoreClosed
 
 from .connection import Durability, check_place, connect_reader, connect_writer, refusals
 from .loading import Corrupt, Loader
@@ -84,6 +84,11 @@ class SqliteStore(Store):
         return f"<SqliteStore {self.path!r}: {'open' if self._opened else 'closed'}>"
 
     @property
+    def folder(self) -> str:
+        """See `Store.folder`: the file's path and `-files`."""
+        return f"{self.path}-files"
+
+    @property
     def inline(self) -> bool:
         """True if the next write will be done on the trio thread."""
         return self._pace.inline
@@ -139,6 +144,10 @@ class SqliteStore(Store):
         """See `Store.find`."""
         return await self._get().reader.find(query)
 
+    async def gone(self, job: str) -> bool:
+        """See `Store.gone`."""
+        return await self._get().reader.gone(job)
+
     async def events(
         self,
         *,
@@ -162,9 +171,27 @@ class SqliteStore(Store):
         """See `Store.next_due`."""
         return await self._get().reader.next_due()
 
+    async def overdue(self, now: float, limit: int) -> list[Job]:
+        """See `Store.overdue`."""
+        return await self._get().reader.overdue(now, limit)
+
+    async def next_deadline(self) -> float | None:
+        """See `Store.next_deadline`."""
+        return await self._get().reader.next_deadline()
+
+    async def ended(
+        self, state: JobState, before: float, limit: int, *, fresh: bool = False
+    ) -> list[Job]:
+        """See `Store.ended`."""
+        return await self._get().reader.ended(state, before, limit, fresh=fresh)
+
     async def slots(self) -> Mapping[str, int]:
         """See `Store.slots`."""
         return await self._get().reader.slots()
+
+    async def queue_settings(self) -> Mapping[str, QueueSetting]:
+        """See `Store.queue_settings`."""
+        return await self._get().reader.queue_settings()
 
     async def statistics(self) -> StoreStatistics:
         """See `Store.statistics`."""

@@ -11,7 +11,20 @@ from typing import Final
 
 import attrs
 
-from triphase.store.operations import Applied, Claim, Operation, Rejected, Result, Step, Submit, Why
+from triphase.store.operations import (
+    Applied,
+    Claim,
+    Delete,
+    Done,
+    Operation,
+    Prune,
+    Rejected,
+    Result,
+    SetQueue,
+    Step,
+    Submit,
+    Why,
+)
 from triphase_protocol import Event, EventType, Job, StoreUnavailable, states_where
 
 from .connection import Connection, refusals
@@ -25,9 +38,14 @@ _STEP_JOB: Final = sql("step_job")
 _ADVANCE_JOB: Final = sql("advance_job")
 _INSERT_PHASE: Final = sql("insert_phase")
 _UPDATE_PHASE: Final = sql("update_phase")
+_TRIM_PHASES: Final = sql("trim_phases")
 _INSERT_EVENT: Final = sql("insert_event")
+_DELETE_JOB: Final = sql("delete_job")
+_DELETE_EVENTS: Final = sql("delete_events")
+_PRUNE: Final = sql("prune")
+_SET_QUEUE: Final = sql("set_queue")
 _SLOTS_BY_QUEUE: Final = sql("slots_by_queue")
-_LAST_SEQ: Final = sql("last_seq")
+_LAST_NUMBERS: Final = sql("last_numbers")
 
 _HOLDING: Final = frozenset(states_where(holds_slot=True))
 
@@ -40,7 +58,7 @@ class Writer:
         self._path = path
         self._loader = loader
         self._execute = connection.execute
-        self._seq = 0
+        self._seq = self._n = 0
         self._log: list[Row] = []
         self._slots: dict[str, int] | None = None
         self.seconds = 0.0
@@ -71,12 +89,11 @@ class Writer:
         self._connection.roll_back()
         self._execute("BEGIN IMMEDIATE")
         # Read, not remembered: whatever became of the last transaction, this is what is there.
-        self._seq = sum(seq for (seq,) in self._execute(_LAST_SEQ))
+        [(self._seq, self._n)] = self._execute(_LAST_NUMBERS).fetchall()
         self._log = []
         self._slots = None
         results = [self._apply(operation) for operation in operations]
-        if self._log:
-            self._connection.execute_many(_INSERT_EVENT, self._log)
+        self._write_log()
         began = time.perf_counter()
         self._execute("COMMIT")
         self.seconds = time.perf_counter() - began
@@ -90,13 +107,21 @@ class Writer:
                 return self._submit(operation)
             case Claim():
                 return self._claim(operation)
+            case Delete():
+                return self._delete(operation)
+            case Prune():
+                return self._prune(operation)
+            case SetQueue():
+                return self._set_queue(operation)
 
     def _submit(self, submit: Submit) -> Result:
         job = self._placed(submit.job, submit.events)
-        self._execute(_INSERT_JOB, new_job(job))
+        # Given, as the database would give the place of the last job again once it is deleted.
+        n = self._n + 1
+        self._execute(_INSERT_JOB, new_job(job, n))
         if self._connection.changes() == 0:
             return Rejected(Why.EXISTS, self._current(self._loader.rows_of(job.id, job.key)))
-        n = self._connection.last_rowid()
+        self._n = n
         for index, phase in enumerate(job.phases):
             self._execute(_INSERT_PHASE, phase_row(phase, n, index))
         self._count(job.queue, job.state, 1)
@@ -124,7 +149,34 @@ class Writer:
             self._execute(_UPDATE_PHASE, row)
             if self._connection.changes() == 0:
                 self._execute(_INSERT_PHASE, row)
+        if step.phases is not None:
+            self._execute(_TRIM_PHASES, (n, step.phases))
         return Applied(job, self._logged(step.events, n))
+
+    def _delete(self, delete: Delete) -> Result:
+        rows = self._loader.rows_of(delete.job)
+        if not rows:
+            return Rejected(Why.GONE)
+        job = self._current(rows)
+        if job is None or (job.run, job.version) != (delete.run, delete.version):
+            return Rejected(Why.STALE, job)
+        n = rows[0][0]
+        self._write_log()
+        self._execute(_DELETE_EVENTS, (n,))
+        self._execute(_TRIM_PHASES, (n, 0))
+        self._execute(_DELETE_JOB, (n,))
+        self._count(job.queue, job.state, -1)
+        job = attrs.evolve(job, version=delete.events[-1].version)
+        return Applied(job, self._logged(delete.events, n))
+
+    def _prune(self, prune: Prune) -> Result:
+        self._write_log()
+        self._execute(_PRUNE, (prune.before,))
+        return Done()
+
+    def _set_queue(self, queue: SetQueue) -> Result:
+        self._execute(_SET_QUEUE, (queue.name, queue.paused, queue.slots))
+        return Done()
 
     def _replace(self, n: int, job: Job, before: Row) -> None:
         """Write a job's row over the one that was in this place."""
@@ -172,3 +224,9 @@ class Writer:
             logged.append(stamped)
             self._log.append(event_row(stamped, n))
         return tuple(logged)
+
+    def _write_log(self) -> None:
+        """Write the events of the operations so far: what removes events must find them."""
+        if self._log:
+            self._connection.execute_many(_INSERT_EVENT, self._log)
+            self._log = []

@@ -38,12 +38,12 @@ class Measure:
 
     width: int
 
-    @triphase.phase()
+    @triphase.phase(isolation="process")
     def first(self, ctx: triphase.Context) -> Size:
         ctx.progress_nowait(1, total=2, message="half")
         return Size(self.width, 3)
 
-    @triphase.phase()
+    @triphase.phase(isolation="process")
     async def second(self, ctx: triphase.Context) -> dict[str, Any]:
         await ctx.progress(2, total=2)
         return {
@@ -66,13 +66,23 @@ class Do:
     path: str = ""
     """A file or named pipe of the test's."""
 
-    @triphase.phase()
+    @triphase.phase(isolation="process")
     def plain(self, ctx: triphase.Context) -> Any:
         return DEEDS[self.what](self, ctx)
 
-    @triphase.phase()
+    @triphase.phase(isolation="process")
     async def in_trio(self, ctx: triphase.Context) -> Any:
         return await TRIO_DEEDS[self.what](self, ctx)
+
+    @triphase.phase(
+        isolation="process", retry=triphase.Retry(on=[OSError], never_on=[FileNotFoundError])
+    )
+    def picky(self, ctx: triphase.Context) -> Any:
+        return DEEDS[self.what](self, ctx)
+
+    @triphase.phase()
+    def for_a_thread(self, ctx: triphase.Context) -> Any:
+        return DEEDS[self.what](self, ctx)
 
     def say(self, text: str) -> None:
         """Tell the test, which waits for it at the other end of a named pipe."""
@@ -114,12 +124,15 @@ def _raise(do: Do, ctx: triphase.Context) -> None:
     raise ValueError("\udcff bad " + "x" * 100_000)
 
 
+def _raising(exc: BaseException) -> Deed:
+    def deed(do: Do, ctx: triphase.Context) -> None:
+        raise exc
+
+    return deed
+
+
 class Odd(BaseException):
     pass
-
-
-def _odd(do: Do, ctx: triphase.Context) -> None:
-    raise Odd("odd")
 
 
 def _snooze(do: Do, ctx: triphase.Context) -> None:
@@ -211,7 +224,11 @@ DEEDS: dict[str, Deed] = {
     "report": _report,
     "report one": _report_one,
     "raise": _raise,
-    "odd": _odd,
+    "connection lost": _raising(ConnectionResetError()),
+    "group": _raising(ExceptionGroup("", [ConnectionResetError()])),
+    "not found": _raising(FileNotFoundError()),
+    "interrupt": _raising(KeyboardInterrupt()),
+    "odd": _raising(Odd("odd")),
     "snooze": _snooze,
     "cancel": _cancel,
     "fail": _fail,

@@ -1,2 +1,3 @@
 -- What a step is guarded by, and whether it moves the job in an index.
-SELECT n, run, version, queue, state, priority, position, due_at FROM jobs WHERE id = ?
+SELECT n, run, version, queue, state, priority, position, due_at, deadline, finished_at, stale_at
+FROM jobs WHERE id = ?

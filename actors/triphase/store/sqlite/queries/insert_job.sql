@@ -1,7 +1,8 @@
 -- Adds a job, unless its id or its key is there already.
 INSERT INTO jobs (
-    id, type, queue, state, priority, position, run, version, key, digest, payload, labels,
-    owner, error, reason, stop, submitted_at, due_at, queued_at, started_at, finished_at
+    n, id, type, queue, state, priority, position, run, version, key, digest, payload, labels,
+    owner, error, reason, stop, timeouts, deadline, submitted_at, due_at, queued_at, started_at,
+    claimed_at, finished_at, stale_at
 )
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING

@@ -1,5 +1,6 @@
 -- Adds a phase to a job. The parameters are those of update_phase.sql.
 INSERT INTO phases (
-    name, version, state, attempt, spent, result, error, progress, started_at, finished_at, job, idx
+    name, version, state, attempt, spent, result, error, progress, gate, origin, started_at,
+    finished_at, job, idx
 )
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)

@@ -1,5 +1,6 @@
 -- Replaces a job's row.
 UPDATE jobs
-SET run = ?, version = ?, owner = ?, error = ?, reason = ?, stop = ?, queued_at = ?,
-    started_at = ?, finished_at = ?, queue = ?, state = ?, priority = ?, position = ?, due_at = ?
+SET run = ?, version = ?, owner = ?, error = ?, reason = ?, stop = ?, queued_at = ?, started_at = ?,
+    claimed_at = ?, queue = ?, state = ?, priority = ?, position = ?, due_at = ?, deadline = ?,
+    finished_at = ?, stale_at = ?
 WHERE n = ?

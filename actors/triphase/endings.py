@@ -1,19 +1,18 @@
-"""How a handler in a process, or a command, came to its end: values, for others to decide by.
+"""What came of a handler or a command: values, for others to decide by.
 
-`ProcessEnding` is the whole of it: what came out, and, if somebody asked for a stop, how that
-went. The two are separate, since a handler that is asked to stop may still return a value, and
-one that has returned already may be asked.
+`Ending` is the whole of it: what came out, and, if somebody asked for a stop, how that went. The
+two are separate, since a handler that is asked to stop may still return a value, and one that has
+returned already may be asked.
 """
 
 from __future__ import annotations
 
-import enum
 import signal as signals
 from typing import TypeAlias, get_args
 
 import attrs
 
-from triphase_protocol import ErrorRecord, Json
+from triphase_protocol import ErrorRecord, Json, StopHow
 from triphase_protocol.codec import tagged_union
 
 
@@ -29,6 +28,9 @@ class Raised:
     """The handler raised, or the command failed or could not be started."""
 
     error: ErrorRecord
+
+    again: bool = True
+    """The phase's policy tries such an error again, as long as tries are left."""
 
 
 @attrs.frozen
@@ -79,48 +81,39 @@ class Died:
     """The signal that ended it; None if it exited."""
 
 
+@attrs.frozen
+class Lost:
+    """It is gone, and nobody can know any more how it ended, or whether it has begun."""
+
+    error: ErrorRecord
+
+
 HandlerOutcome: TypeAlias = (
     Returned | Raised | Refused | Snoozed | CancelledItself | FailedItself | Unfinished
 )
-"""What a worker can say of its handler."""
+"""What can be said of a handler where it runs."""
 
-ProcessOutcome: TypeAlias = HandlerOutcome | Died
-"""What came of a process."""
+TryOutcome: TypeAlias = HandlerOutcome | Died | Lost
+"""What can come of a handler, wherever it runs."""
 
 tagged_union(HandlerOutcome, get_args(HandlerOutcome))
-
-
-class How(enum.StrEnum):
-    """How a process that was asked to stop came to its end."""
-
-    ITSELF = "itself"
-    """It had ended, or was about to, before a signal reached it."""
-
-    TERMINATED = "terminated"
-    """After SIGTERM, within the grace."""
-
-    KILLED = "killed"
-    """By SIGKILL, when the grace was over."""
-
-    ABANDONED = "abandoned"
-    """Not even SIGKILL has ended it so far: it hangs inside of the kernel."""
 
 
 @attrs.frozen
 class Halt:
     """A stop that somebody asked for, and what it took."""
 
-    how: How
+    how: StopHow
 
     seconds: float
     """From the request until the process was gone; until it was given up, if abandoned."""
 
 
 @attrs.frozen
-class ProcessEnding:
-    """The end of one handler in a process, or of one command."""
+class Ending:
+    """The end of one try of a phase."""
 
-    outcome: ProcessOutcome
+    outcome: TryOutcome
 
     halt: Halt | None = None
     """The stop, if one was asked for before the end."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from triphase.lifecycle import Decision, EndRun, StartPhase, decide
+from triphase.lifecycle import EndRun, StartPhase, decide
 from triphase_protocol import (
     STATES,
     CancelPhase,
@@ -14,13 +14,10 @@ from triphase_protocol import (
     Command,
     CompletePhase,
     Enqueue,
-    ErrorRecord,
-    Event,
     FailJob,
     FailPhase,
     IllegalTransition,
     Interrupt,
-    Job,
     JobState,
     PhaseState,
     Progress,
@@ -28,40 +25,10 @@ from triphase_protocol import (
     Retry,
     SnoozePhase,
     StaleWrite,
-    Submit,
     fold,
 )
 
-NOW = 1_000.0
-BOOM = ErrorRecord(type="ValueError", message="boom")
-
-
-def submit(*, due_at: float | None = None, phases: tuple[str, ...] = ("a", "b")) -> Submit:
-    return Submit(id="j", type="T", phases=phases, payload={}, digest="d", queue="q", due_at=due_at)
-
-
-class Log:
-    """A job and all its events, moved by commands."""
-
-    def __init__(self) -> None:
-        self.job: Job | None = None
-        self.events: list[Event] = []
-
-    def do(self, command: Command, now: float = NOW) -> Decision:
-        decision = decide(self.job, command, now)
-        self.job = decision.job
-        self.events += decision.events
-        return decision
-
-    def running(self, *commands: Command) -> Job:
-        for command in (submit(), Claim(owner="me"), *commands):
-            self.do(command)
-        assert self.job is not None
-        return self.job
-
-
-def types(decision: Decision) -> list[str]:
-    return [event.type.value for event in decision.events]
+from .log import BOOM, NOW, Log, submit, types
 
 
 def test_a_job_that_is_due_is_queued_in_the_same_step() -> None:

@@ -1,0 +1,58 @@
+"""The runtime: all of its verbs as one class."""
+
+from __future__ import annotations
+
+import trio
+
+from triphase.handle import JobHandle
+
+from .changing import Changing
+from .queues import Queues
+from .statistics import RuntimeStatistics
+from .submitting import Submitting
+from .waiting import Waiting
+
+
+class Runtime(Submitting, Changing, Waiting, Queues):
+    """An open runtime; made by `open_runtime`."""
+
+    def __repr__(self) -> str:
+        state = "closed" if self._parts.feed.closed else f"{len(self._parts.directory)} active"
+        return f"<Runtime {self._parts.owner}: {state}>"
+
+    async def drain(self, timeout: float | None = None) -> bool:
+        """Start no more jobs, and wait until those that run have ended.
+
+        Jobs can still be submitted; they wait for the next runtime on this store. There is no
+        way back: close the runtime and open another. A checkpoint.
+
+        Args:
+          timeout: seconds; None waits as long as it takes.
+
+        Returns:
+          True if nothing runs any more, False if the timeout passed before.
+        """
+        self._parts.signals.draining = True
+        with trio.move_on_after(float("inf") if timeout is None else timeout):
+            await self._parts.writer.flush()
+            await self._parts.directory.wait_idle()
+            return True
+        return False
+
+    def statistics(self) -> RuntimeStatistics:
+        """Return what the runtime does now. Cheap; also after the runtime has closed."""
+        parts = self._parts
+        return RuntimeStatistics(
+            owner=parts.owner,
+            active=len(parts.directory),
+            waiting=len(parts.waiters),
+            handlers=parts.handlers.statistics(),
+            processes=parts.processes.statistics(),
+            committer=parts.counts.statistics(),
+            scheduler=parts.tally.statistics(),
+            reconciler=parts.sweeps.statistics(),
+            feed=parts.feed.statistics(),
+        )
+
+    def _handle(self, id: str) -> JobHandle:
+        return JobHandle(id, self)

@@ -1,0 +1,2 @@
+-- Removes a job's row.
+DELETE FROM jobs WHERE n = ?

@@ -1,0 +1,2 @@
+-- What was last set for each queue.
+SELECT name, paused, slots FROM queues

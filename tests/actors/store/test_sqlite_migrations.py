@@ -1,0 +1,258 @@
+"""How an SQLite store gets the newest schema, and what becomes of the jobs in an older one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+import attrs
+import pytest
+
+from triphase.store import Query, SqliteStore
+from triphase.store.sqlite.connection import Connection, connect_writer
+from triphase.store.sqlite.rows import Row
+from triphase.store.sqlite.schema import MIGRATIONS, NEWEST, migrate
+from triphase_protocol import (
+    Deadline,
+    ErrorRecord,
+    EventType,
+    Job,
+    JobState,
+    Json,
+    PhaseRecord,
+    PhaseState,
+    Stop,
+    StopCause,
+    StopHow,
+    StopStep,
+    StoreTooNew,
+)
+
+from . import building
+from .building import applied
+from .sqlite_files import read_sql
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the store is, or is to be."""
+    return tmp_path / "jobs.db"
+
+
+def test_the_migrations_are_numbered_without_a_gap() -> None:
+    assert list(MIGRATIONS) == list(range(1, NEWEST + 1))
+
+
+async def test_the_migrations_give_an_empty_store_the_schema(path: Path) -> None:
+    store = SqliteStore(path)
+    await store.open()
+    await store.close()
+    names = {name for (name,) in read_sql(path, "SELECT name FROM sqlite_schema")}
+    tables = {"meta", "jobs", "phases", "events", "queues", "sqlite_sequence"}
+    indexes = {"jobs_key", "jobs_state", "jobs_ready", "jobs_due", "jobs_slots", "events_job"}
+    indexes |= {"jobs_deadline", "jobs_ended", "jobs_fresh", "events_deleted", "events_deleted_at"}
+    assert {name for name in names if not name.startswith("sqlite_autoindex")} == tables | indexes
+    meta: dict[str, str] = dict(read_sql(path, "SELECT key, value FROM meta"))
+    assert meta.keys() == {"schema_version", "store_id", "created"}
+    assert meta["schema_version"] == str(NEWEST)
+    assert len(meta["store_id"]) == 32
+    strict = read_sql(path, "SELECT name FROM pragma_table_list WHERE strict")
+    assert {name for (name,) in strict} == tables - {"sqlite_sequence"}
+
+
+def test_an_older_store_gets_what_is_missing(path: Path) -> None:
+    connection = connect_writer(str(path), "full")
+    first = {1: MIGRATIONS[1]}
+    migrate(connection, str(path), first)
+    migrate(connection, str(path), {**first, 2: "CREATE TABLE extra (x)", 3: "DROP TABLE extra"})
+    assert connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchall() == [
+        ("3",)
+    ]
+    with pytest.raises(StoreTooNew):
+        migrate(connection, str(path), first)
+    connection.close()
+
+
+def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
+    connection = connect_writer(str(path), "full")
+    migrate(connection, str(path), {1: MIGRATIONS[1]})
+    before = connection.execute("SELECT * FROM sqlite_schema").fetchall()
+    broken = {1: MIGRATIONS[1], 2: "CREATE TABLE extra (x)", 3: "CREATE TABLE extra (x)"}
+    with pytest.raises(Exception, match="extra already exists"):
+        migrate(connection, str(path), broken)
+    assert connection.execute("SELECT * FROM sqlite_schema").fetchall() == before
+    migrate(connection, str(path), {1: MIGRATIONS[1], 2: "CREATE TABLE extra (x)"})
+    connection.close()
+
+
+# What was there before
+
+AT = 1_700_000_000.123456789
+"""A time that takes all the digits of a float."""
+
+
+def insert(connection: Connection, table: str, **columns: object) -> None:
+    """Insert a row, as an older version has."""
+    marks = ", ".join("?" * len(columns))
+    statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"
+    connection.execute(statement, tuple(columns.values())).fetchall()
+
+
+def put_old_job(connection: Connection, n: int, **columns: object) -> None:
+    """Insert a job as version 3 did, with its phases and an event."""
+    fields: dict[str, object] = {
+        "n": n,
+        "id": f"job {n}",
+        "type": "Transcode",
+        "queue": "media",
+        "state": "running",
+        "priority": 1,
+        "position": 2,
+        "run": 1,
+        "version": 1,
+        "key": f"key {n}",
+        "digest": "d",
+        "payload": '{"a": [1.0]}',
+        "labels": '{"x": "y"}',
+        "submitted_at": AT,
+        "due_at": AT,
+        "started_at": AT,
+    }
+    insert(connection, "jobs", **{**fields, **columns})
+    phases: dict[str, object] = {"job": n, "attempt": 1, "spent": "{}"}
+    insert(connection, "phases", idx=0, name="a", state="completed", result='"x"', **phases)
+    insert(connection, "phases", idx=1, name="b", state="running", version=3, **phases)
+    event: dict[str, object] = {"job_n": n, "job": f"job {n}", "version": 1, "run": 1}
+    insert(connection, "events", type="job.started", at=AT, data="{}", **event)
+
+
+def put_old_store(path: Path, *jobs: Mapping[str, object]) -> None:
+    """Make a store of version 3 that holds these jobs."""
+    with closing(connect_writer(str(path), "full")) as connection:
+        migrate(connection, str(path), {number: MIGRATIONS[number] for number in (1, 2, 3)})
+        for n, columns in enumerate(jobs, 1):
+            put_old_job(connection, n, **columns)
+
+
+async def opened(path: Path) -> SqliteStore:
+    store = SqliteStore(path)
+    await store.open()
+    return store
+
+
+async def test_the_jobs_of_version_3_are_kept(path: Path) -> None:
+    put_old_store(path, {}, {"state": "cancelled", "finished_at": AT, "reason": "enough"})
+    store = await opened(path)
+    assert read_sql(path, "SELECT value FROM meta WHERE key = 'schema_version'") == [(str(NEWEST),)]
+    job = await store.get("job 1")
+    assert job is not None
+    assert job == Job(
+        id="job 1",
+        type="Transcode",
+        state=JobState.RUNNING,
+        queue="media",
+        priority=1,
+        position=2,
+        run=1,
+        version=1,
+        key="key 1",
+        digest="d",
+        payload={"a": [1.0]},
+        labels={"x": "y"},
+        phases=(
+            PhaseRecord(name="a", state=PhaseState.COMPLETED, attempt=1, result="x"),
+            PhaseRecord(name="b", state=PhaseState.RUNNING, attempt=1, version=3),
+        ),
+        submitted_at=AT,
+        due_at=AT,
+        started_at=AT,
+    )
+    assert [event.type for event in await store.events(job="job 1")] == [EventType.JOB_STARTED]
+    [ended] = await store.ended(JobState.CANCELLED, AT, 5, fresh=True)
+    assert (ended.id, ended.stale_at) == ("job 2", None)
+    assert await store.next_deadline() is None
+    assert await store.queue_settings() == {}
+    # And they go on as the others do.
+    results = await store.write([building.progress(job), building.delete(ended)])
+    assert await store.get("job 1") == applied(results[0]).job
+    assert await store.gone("job 2")
+    await store.close()
+
+
+ERROR = {"type": "Timeout", "message": "slow", "traceback": None}
+
+OLD_STOP: Mapping[str, Json] = {
+    "cause": "cancel",
+    "asked_at": AT,
+    "grace_until": AT + 5,
+    "reason": "enough",
+    "by": "me",
+    "error": None,
+    "whole_job": False,
+    "stopped_at": None,
+    "abandoned": False,
+}
+
+NEW_STOP = Stop(
+    cause=StopCause.CANCEL,
+    asked_at=AT,
+    cancel_at=AT,
+    grace_until=AT + 5,
+    step=StopStep.CANCEL,
+    reason="enough",
+    by="me",
+)
+
+TIMED_OUT = attrs.evolve(
+    NEW_STOP,
+    cause=StopCause.TIMEOUT,
+    error=ErrorRecord(type="Timeout", message="slow"),
+    stopped_at=AT + 1,
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, NEW_STOP),
+        ({"stopped_at": AT + 1}, attrs.evolve(NEW_STOP, stopped_at=AT + 1, how=StopHow.STOPPED)),
+        (
+            {"stopped_at": AT + 1, "abandoned": True},
+            attrs.evolve(NEW_STOP, stopped_at=AT + 1, how=StopHow.ABANDONED),
+        ),
+        (
+            {"cause": "timeout", "error": ERROR, "stopped_at": AT + 1},
+            attrs.evolve(TIMED_OUT, deadline=Deadline.PHASE, how=StopHow.STOPPED),
+        ),
+        (
+            {"cause": "timeout", "error": ERROR, "stopped_at": AT + 1, "whole_job": True},
+            attrs.evolve(TIMED_OUT, deadline=Deadline.JOB, how=StopHow.STOPPED),
+        ),
+    ],
+)
+async def test_a_stop_of_version_3_can_be_read(
+    path: Path, before: dict[str, Json], after: Stop
+) -> None:
+    text = json.dumps({**OLD_STOP, **before})
+    put_old_store(path, {"stop": text}, {"stop": None}, {"stop": "{"}, {"stop": "[]"})
+    store = await opened(path)
+    assert [job.id for job in await store.find(Query())] == ["job 2", "job 1"]
+    job = await store.get("job 1")
+    assert job is not None
+    assert job.stop == after
+    assert (await store.statistics()).corrupt == 2, "what was unreadable before is so now"
+    await store.close()
+
+
+def stops(path: Path) -> list[Row]:
+    return read_sql(path, "SELECT stop FROM jobs")
+
+
+async def test_a_stop_is_rewritten_once(path: Path) -> None:
+    put_old_store(path, {"stop": json.dumps(OLD_STOP)})
+    await (await opened(path)).close()
+    before = stops(path)
+    await (await opened(path)).close()
+    assert stops(path) == before
