@@ -37,7 +37,7 @@ from .directory import Directory
 from .journal import Moved, claim, moved, step
 from .lifecycle import Decision, decide
 from .registry import Registry
-from .store.backend import Store
+from .store.backend import PAGE_MOST, Store
 from .store.committer import Writer
 from .store.operations import JobOperation, Limits
 
@@ -195,13 +195,18 @@ class Scheduler(Actor[Wake]):
         free = room(queues=self.registry.queues, limit=self.limit, holders=holders)
         candidates: list[Job] = []
         starved = len(free) < len(self.registry.queues)
+        more = False
         for queue, most in free.items():
-            found = await self.store.queued(queue, self.registry.names, most + len(self._passed))
+            wanted = most + len(self._passed)
+            found = await self.store.queued(queue, self.registry.names, wanted)
             sound = [job for job in found if self._passed.get(job.id) != job.version][:most]
             starved |= len(sound) == most
+            # More slots are free than one read returns jobs: what is behind them comes next.
+            more |= len(found) == PAGE_MOST < wanted
             candidates += sound
         if candidates:
             starved |= not await self._start(candidates, holders)
+        self.signals.queued |= more and bool(candidates)
         if not self.signals.freed:
             self.signals.starved = starved
 

@@ -9,6 +9,7 @@ import trio
 import trio.testing
 
 import triphase
+from triphase.store.backend import PAGE_MOST
 
 from .sample_jobs import Gate, Held, Reopen
 
@@ -89,3 +90,21 @@ async def test_a_limit_that_cannot_be_is_refused(limit: Any) -> None:
             await runtime.set_limit("other", 1)
     with pytest.raises(triphase.RuntimeClosed):
         await runtime.pause("held")
+
+
+async def test_more_jobs_than_one_read_returns_are_started_without_a_pause(
+    gate: Gate, reopen: Reopen
+) -> None:
+    count = PAGE_MOST + 200
+    queues = {"held": triphase.Queue(limit=2 * count, paused=True)}
+    async with triphase.open_runtime(
+        [Held], store=reopen(), queues=queues, limit=2 * count
+    ) as runtime:
+        jobs = [await runtime.submit(Held(str(n))) for n in range(count)]
+        await runtime.resume("held")
+        for _ in range(5):
+            await trio.testing.wait_all_tasks_blocked()
+        # All of them: nothing but a timer would go on from here.
+        assert gate.inside == count
+        gate.opened.set()
+        await runtime.wait_all(jobs)

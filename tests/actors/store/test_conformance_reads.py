@@ -240,6 +240,10 @@ async def test_overdue_jobs_come_in_the_order_of_their_deadlines(store: Store) -
     )
     assert ids(await store.overdue(AT + 3, 10)) == "c a d"
     assert await store.next_deadline() == AT + 0.25
+    [job] = await store.overdue(AT + 3, 1)
+    await store.write([building.delete(job)])
+    assert ids(await store.overdue(AT + 3, 10)) == "a d"
+    assert await store.next_deadline() == AT + 1
 
 
 async def test_a_step_that_changes_a_deadline_alone_is_seen(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""How an SQLite store gets the newest schema, and what becomes of the jobs in an older one."""
+"""What becomes of the jobs in an SQLite store of an older version."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ from triphase_protocol import (
     StopCause,
     StopHow,
     StopStep,
-    StoreTooNew,
 )
 
 from . import building
@@ -40,54 +39,6 @@ def path(tmp_path: Path) -> Path:
     """Where the store is, or is to be."""
     return tmp_path / "jobs.db"
 
-
-def test_the_migrations_are_numbered_without_a_gap() -> None:
-    assert list(MIGRATIONS) == list(range(1, NEWEST + 1))
-
-
-async def test_the_migrations_give_an_empty_store_the_schema(path: Path) -> None:
-    store = SqliteStore(path)
-    await store.open()
-    await store.close()
-    names = {name for (name,) in read_sql(path, "SELECT name FROM sqlite_schema")}
-    tables = {"meta", "jobs", "phases", "events", "queues", "sqlite_sequence"}
-    indexes = {"jobs_key", "jobs_state", "jobs_ready", "jobs_due", "jobs_slots", "events_job"}
-    indexes |= {"jobs_deadline", "jobs_ended", "jobs_fresh", "events_deleted", "events_deleted_at"}
-    assert {name for name in names if not name.startswith("sqlite_autoindex")} == tables | indexes
-    meta: dict[str, str] = dict(read_sql(path, "SELECT key, value FROM meta"))
-    assert meta.keys() == {"schema_version", "store_id", "created"}
-    assert meta["schema_version"] == str(NEWEST)
-    assert len(meta["store_id"]) == 32
-    strict = read_sql(path, "SELECT name FROM pragma_table_list WHERE strict")
-    assert {name for (name,) in strict} == tables - {"sqlite_sequence"}
-
-
-def test_an_older_store_gets_what_is_missing(path: Path) -> None:
-    connection = connect_writer(str(path), "full")
-    first = {1: MIGRATIONS[1]}
-    migrate(connection, str(path), first)
-    migrate(connection, str(path), {**first, 2: "CREATE TABLE extra (x)", 3: "DROP TABLE extra"})
-    assert connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchall() == [
-        ("3",)
-    ]
-    with pytest.raises(StoreTooNew):
-        migrate(connection, str(path), first)
-    connection.close()
-
-
-def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
-    connection = connect_writer(str(path), "full")
-    migrate(connection, str(path), {1: MIGRATIONS[1]})
-    before = connection.execute("SELECT * FROM sqlite_schema").fetchall()
-    broken = {1: MIGRATIONS[1], 2: "CREATE TABLE extra (x)", 3: "CREATE TABLE extra (x)"}
-    with pytest.raises(Exception, match="extra already exists"):
-        migrate(connection, str(path), broken)
-    assert connection.execute("SELECT * FROM sqlite_schema").fetchall() == before
-    migrate(connection, str(path), {1: MIGRATIONS[1], 2: "CREATE TABLE extra (x)"})
-    connection.close()
-
-
-# What was there before
 
 AT = 1_700_000_000.123456789
 """A time that takes all the digits of a float."""

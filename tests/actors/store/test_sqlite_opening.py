@@ -10,7 +10,7 @@ import pytest
 
 from triphase.store import SqliteStore
 from triphase.store.sqlite.connection import connect_reader, connect_writer
-from triphase.store.sqlite.schema import APPLICATION_ID, NEWEST
+from triphase.store.sqlite.schema import APPLICATION_ID, MIGRATIONS, NEWEST, migrate
 from triphase_protocol import NotAStore, StoreError, StoreLocked, StoreTooNew, StoreUnavailable
 
 from . import building
@@ -249,6 +249,55 @@ async def test_a_refused_store_is_not_locked(path: Path) -> None:
     await refusal(path)
     run_sql(path, f"UPDATE meta SET value = '{NEWEST}' WHERE key = 'schema_version'")
     await opened_once_more(path)
+
+
+# Migrations
+
+
+def test_the_migrations_are_numbered_without_a_gap() -> None:
+    assert list(MIGRATIONS) == list(range(1, NEWEST + 1))
+
+
+async def test_the_migrations_give_an_empty_store_the_schema(path: Path) -> None:
+    store = SqliteStore(path)
+    await store.open()
+    await store.close()
+    names = {name for (name,) in read_sql(path, "SELECT name FROM sqlite_schema")}
+    tables = {"meta", "jobs", "phases", "events", "queues", "sqlite_sequence"}
+    indexes = {"jobs_key", "jobs_state", "jobs_ready", "jobs_due", "jobs_slots", "events_job"}
+    indexes |= {"jobs_deadline", "jobs_ended", "jobs_fresh", "events_deleted", "events_deleted_at"}
+    assert {name for name in names if not name.startswith("sqlite_autoindex")} == tables | indexes
+    meta: dict[str, str] = dict(read_sql(path, "SELECT key, value FROM meta"))
+    assert meta.keys() == {"schema_version", "store_id", "created"}
+    assert meta["schema_version"] == str(NEWEST)
+    assert len(meta["store_id"]) == 32
+    strict = read_sql(path, "SELECT name FROM pragma_table_list WHERE strict")
+    assert {name for (name,) in strict} == tables - {"sqlite_sequence"}
+
+
+def test_an_older_store_gets_what_is_missing(path: Path) -> None:
+    connection = connect_writer(str(path), "full")
+    first = {1: MIGRATIONS[1]}
+    migrate(connection, str(path), first)
+    migrate(connection, str(path), {**first, 2: "CREATE TABLE extra (x)", 3: "DROP TABLE extra"})
+    assert connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchall() == [
+        ("3",)
+    ]
+    with pytest.raises(StoreTooNew):
+        migrate(connection, str(path), first)
+    connection.close()
+
+
+def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
+    connection = connect_writer(str(path), "full")
+    migrate(connection, str(path), {1: MIGRATIONS[1]})
+    before = connection.execute("SELECT * FROM sqlite_schema").fetchall()
+    broken = {1: MIGRATIONS[1], 2: "CREATE TABLE extra (x)", 3: "CREATE TABLE extra (x)"}
+    with pytest.raises(Exception, match="extra already exists"):
+        migrate(connection, str(path), broken)
+    assert connection.execute("SELECT * FROM sqlite_schema").fetchall() == before
+    migrate(connection, str(path), {1: MIGRATIONS[1], 2: "CREATE TABLE extra (x)"})
+    connection.close()
 
 
 # How it is set up
