@@ -90,9 +90,9 @@ empty, is in the tables and does not happen in this version.
         columns = (row.holds_slot, row.cancellable, row.visited, row.terminal)
         yield _row(f"`{state}`", words[state.name], *("yes" if each else "" for each in columns))
     yield """
-*Holds a slot*: it counts against the limit of its queue and the total one. *Visited*: the
-reconciler looks after jobs in this state. *Can be cancelled*: by the table; to cancel a job from
-outside is not possible in this version, a handler can.
+*Holds a slot*: it counts against the limit of its queue and the total one. *Can be cancelled*: a
+cancel in this state changes something; in the others it is refused. *Visited*: the reconciler looks
+after jobs in this state.
 
 ## What moves a job
 """
@@ -103,8 +103,9 @@ outside is not possible in this version, a handler can.
             happens = "yes" if (state, event) in used else ""
             yield _row("" if state is None else f"`{state}`", f"`{event}`", f"`{target}`", happens)
     yield """
-Every other event leaves the state of a job as it is. A job that is due at once is `scheduled` only
-inside the transaction that submits it: its `job.queued` is in the same one.
+Every other event leaves the state of a job as it is; after `job.deleted` there is no job. A job
+that is due at once is `scheduled` only inside the transaction that submits it: its `job.queued`, or
+its `job.gated`, is in the same one.
 
 ## Of a phase
 """
@@ -154,7 +155,15 @@ GROUPS: Mapping[str, Callable[[type[TriphaseError], str], bool]] = {
     ),
     "The job": lambda kind, module: (
         kind.code
-        in {"not_found", "ambiguous_id", "key_conflict", "illegal_transition", "stale", "timed_out"}
+        in {
+            "not_found",
+            "gone",
+            "ambiguous_id",
+            "key_conflict",
+            "illegal_transition",
+            "stale",
+            "timed_out",
+        }
     ),
     "The store": lambda kind, module: kind.code.startswith(("store", "not_a_store", "corrupt")),
     "The runtime": lambda kind, module: module == "triphase",
@@ -173,12 +182,20 @@ than a message. *Exit* is what the command line ends with.
 How a job went wrong is none of these. It is data: a `Failed` outcome with an `ErrorRecord`, whose
 `type` is the name of the exception that the handler raised, or one of
 
-- `Timeout`: the phase, or the whole job, took longer than its timeout;
+- `Timeout`: one of its deadlines passed; the message says which;
 - `Fail`: the handler said so;
 - `InvalidResult`: the handler returned what cannot be stored;
-- `DefinitionChanged`: the job was submitted when its type had other phases;
 - `InvalidPayload`: the stored fields no longer structure into the job type;
-- `Interrupted`, in a phase only: its process went away, or the runtime was closed.
+- `DefinitionChanged`: the job was submitted when its type had other phases, and is not translated;
+- `DefinitionError`, `NotFound`: a worker process does not find the job's class;
+- `ProcessDied`: the worker process ended in the middle of the handler, and nobody had asked it to;
+- `ProcessNotStarted`: the system could not start a worker process;
+- `CommandFailed`: a command exited with a code that is none of its `ok_codes`, or by a signal;
+- `CommandNotStarted`: there is no such program, or it could not be started;
+- `Lost`: the phase's process was lost more often than `lost_most` allows;
+- `Halted`: the handler was stopped, and nobody knows by whom;
+- `Interrupted`: its process went away, or the runtime was closed; of a phase, and of a job with
+  `on_restart="fail"`.
 """
     left = _errors()
     yield from _entry("triphase.TriphaseError", left.pop("triphase.TriphaseError"))
@@ -197,7 +214,7 @@ def _errors() -> dict[str, type[TriphaseError]]:
         kind = pending.pop(0)
         pending[:0] = kind.__subclasses__()
         for module in ("triphase", "triphase.actor"):
-            if kind.__name__ in importlib.import_module(module).__all__:
+            if getattr(importlib.import_module(module), kind.__name__, None) is kind:
                 found[f"{module}.{kind.__name__}"] = kind
     return found
 

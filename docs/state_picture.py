@@ -56,6 +56,7 @@ WAYS: dict[tuple[JobState, JobState], Way] = {
     (S.GATED, S.SCHEDULED): [(120, 134), (120, 86), (258, 86)],
     (S.SCHEDULED, S.QUEUED): [(310, 116), (310, 202)],
     (S.QUEUED, S.RUNNING): [(310, 256), (310, 282)],
+    (S.QUEUED, S.GATED): [(260, 230), (178, 230), (178, 188)],
     (S.RUNNING, S.SCHEDULED): [(260, 290), (230, 290), (230, 112), (258, 112)],
     (S.RUNNING, S.GATED): [(260, 302), (150, 302), (150, 188)],
     (S.RUNNING, S.DETACHED): [(260, 314), (120, 314), (120, 352)],

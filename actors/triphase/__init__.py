@@ -91,7 +91,7 @@ from .feed import EventStream, FeedStatistics
 from .handle import JobHandle
 from .handlers import HandlersStatistics
 from .opening import open_runtime, serve_runtime
-from .phases import Phase, command, phase
+from .phases import Phase, PhaseKind, command, phase
 from .processes import ProcessesStatistics, StopRequested
 from .reconciler import ReconcilerStatistics
 from .runtime import (
@@ -148,6 +148,7 @@ __all__ = [
     "Outcome",
     "Page",
     "Phase",
+    "PhaseKind",
     "PhaseRecord",
     "PhaseState",
     "ProcessesStatistics",

@@ -23,6 +23,7 @@ from triphase_protocol import (
     Approval,
     DefinitionChanged,
     DefinitionError,
+    Gate,
     InvalidPayload,
     Job,
     Json,
@@ -167,6 +168,20 @@ class Definition:
                     raise DefinitionChanged(str(exc)) from exc
                 record = attrs.evolve(record, state=PhaseState.COMPLETED, result=decode(data))
             records.append(record)
+        return self._with_gate_of_the_job(job, records)
+
+    def _with_gate_of_the_job(
+        self, job: Job, records: list[PhaseRecord]
+    ) -> tuple[PhaseRecord, ...]:
+        """Put the job's own gate, if nobody has approved it, before the first phase to run."""
+        own = job.phases[0].gate if job.phases else None
+        if own is None and self.approval is not None:
+            own = Gate(timeout=self.approval.timeout)
+        for index, record in enumerate(records):
+            if record.state is not PhaseState.COMPLETED:
+                if own is not None and not own.open and record.gate is None:
+                    records[index] = attrs.evolve(record, gate=Gate(timeout=own.timeout))
+                break
         return tuple(records)
 
     def payload_of(self, job: object) -> Json:

@@ -11,8 +11,9 @@ from triphase_protocol import Job, Progress
 
 from .context import Context
 from .definition import Definition
-from .endings import Ending, HandlerOutcome, Unfinished
+from .endings import Ending, HandlerOutcome, Raised, Unfinished
 from .external import Command
+from .fates import Cancel, Fail, Snooze
 from .handlers import Handling
 from .outcomes import outcome_of_error, outcome_of_value
 from .phases import Phase, PhaseKind
@@ -106,10 +107,21 @@ async def _run_command(
     each: Try, ctx: Context, commands: KeptCommands, handling: Handling
 ) -> Ending:
     phase = each.declared()
-    said = phase.handler(each.instance, ctx)
-    command = said if isinstance(said, Command) else Command(said)
+    try:
+        said = phase.handler(each.instance, ctx)
+        if isinstance(said, Snooze | Cancel | Fail):
+            return Ending(outcome_of_value(said, phase, None))
+        command = said if isinstance(said, Command) else Command(said)
+    # Like any handler: sys.exit() ends the phase, not the runtime.
+    except (Exception, SystemExit) as exc:
+        return Ending(outcome_of_error(exc, phase))
+    stop, grace = handling.stopping, phase.stop_grace
     if phase.survives:
-        return await commands.run(
-            each.kept, command, stop=handling.stopping, grace=phase.stop_grace
-        )
-    return await run_command(command, stop=handling.stopping, grace=phase.stop_grace)
+        ending = await commands.run(each.kept, command, stop=stop, grace=grace)
+    else:
+        ending = await run_command(command, stop=stop, grace=grace)
+    if isinstance(ending.outcome, Raised):
+        # What fails a command is no exception, but has a name that a policy can speak of.
+        again = phase.retry.covers_named(ending.outcome.error.type)
+        return attrs.evolve(ending, outcome=attrs.evolve(ending.outcome, again=again))
+    return ending

@@ -18,7 +18,7 @@ from .entropy import Entropy
 from .errors import RuntimeCrashed
 from .feed import Feed
 from .handler import Places
-from .processes import KeptCommands, open_processes
+from .processes import KeptCommands, check_not_importing_main, open_processes
 from .reconciler import keeping
 from .registry import Registry
 from .runtime import Runtime
@@ -65,6 +65,7 @@ async def open_runtime(
       StoreError: if the store cannot be opened; its subclass says why.
       RuntimeCrashed: if the runtime's own tasks failed; the body was cancelled.
     """
+    check_not_importing_main()
     registry = Registry(jobs, queues)
     check_whole("limit", limit, least=1)
     check_seconds("drain_timeout", drain_timeout, least=0.0)

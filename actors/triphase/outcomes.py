@@ -121,7 +121,8 @@ def command_for(
             retry = phase.retry if again else None
             return FailPhase(run=run, error=error, retry=retry, draw=draw, progress=progress)
         case Died(error):
-            return FailPhase(run=run, error=error, retry=phase.retry, draw=draw, progress=progress)
+            retry = phase.retry if phase.retry.covers_named(error.type) else None
+            return FailPhase(run=run, error=error, retry=retry, draw=draw, progress=progress)
         case Unfinished():
             # Only who asked it to stop knows what for; nobody did.
             error = ErrorRecord(type="Halted", message=f"{phase.name} stopped, unasked")

@@ -174,6 +174,7 @@ def phase(
       retry: what happens after a try that raised or timed out; by default, nothing.
       ask_grace: seconds that the handler has to stop by itself, when it is cancelled or its time
         has passed: `ctx.stop_requested` is true, and nothing else happens. 0 goes on at once.
+        Not for processes, which are asked by SIGTERM.
       stop_grace: seconds that it has to stop after that, once its task is cancelled, or its
         process has been sent SIGTERM. One that has not stopped then is abandoned (it may run on,
         and nothing it does counts), a process is killed.
@@ -204,7 +205,7 @@ def phase(
     return decorate if handler is None else decorate(handler, depth=2)
 
 
-_CommandHandler = Callable[[Any, "Context"], Command | Sequence[str]]
+_CommandHandler = Callable[[Any, "Context"], Command | Sequence[str] | Fate]
 
 
 def command(
@@ -219,11 +220,11 @@ def command(
 ) -> Callable[[_CommandHandler], Phase[CommandResult]]:
     """Make a method a phase that runs an external command: the method says which.
 
-    It takes a `Context` and returns a list of the program and its arguments, or a `Command`. It
-    is a plain `def`, which runs on the trio thread and must be quick. There is no shell; what the
-    command writes is kept up to a bound; its exit code decides. The phase's result is a
-    `CommandResult`. When it is stopped its process group gets SIGTERM, and SIGKILL after the
-    grace.
+    It takes a `Context` and returns a list of the program and its arguments, or a `Command`; or
+    a `Snooze`, `Cancel` or `Fail` instead. It is a plain `def`, which runs on the trio thread and
+    must be quick. There is no shell; what the command writes is kept up to a bound; its exit
+    code decides. The phase's result is a `CommandResult`. When it is stopped its process group
+    gets SIGTERM, and SIGKILL after the grace.
 
     Args:
       name: the phase's name; the method's name if it is not given.
@@ -302,6 +303,11 @@ def _declared(
 def _check_sense(phase: Phase[Any]) -> None:
     """Refuse options that contradict each other."""
     what, timeout, progress = f"phase {phase.name!r}", phase.timeout, phase.progress_timeout
+    if phase.ask_grace and phase.kind is PhaseKind.PROCESS:
+        raise DefinitionError(
+            f"{what}: ask_grace={phase.ask_grace!r}: a process is asked by SIGTERM, "
+            "which its stop_grace is the time for"
+        )
     if timeout is not None and progress is not None and progress >= timeout:
         raise DefinitionError(
             f"{what}: progress_timeout={progress!r} is not below timeout={timeout!r}, "

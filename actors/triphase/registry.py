@@ -54,22 +54,23 @@ class Registry:
                 raise DefinitionError(f"queues[{name!r}] is {queue!r}, not a triphase.Queue")
         for definition in self._types.values():
             self.queues.setdefault(definition.queue, Queue())
-        self.declared: dict[str, Queue] = dict(self.queues)
-        """The same as they were declared, without what was set since."""
+        self._declared: dict[str, Queue] = dict(self.queues)
+        self._settings: dict[str, QueueSetting] = {}
 
     def adopt(self, settings: Mapping[str, QueueSetting]) -> None:
         """Take over what was set of queues while a runtime was open; it outlives a restart."""
         for name, setting in settings.items():
-            declared = self.declared.get(name)
+            declared = self._declared.get(name)
             if declared is not None:
-                slots = declared.limit if setting.slots is None else setting.slots
-                self.queues[name] = Queue(limit=slots, paused=setting.paused)
+                self._settings[name] = setting
+                self.queues[name] = Queue(
+                    limit=declared.limit if setting.slots is None else setting.slots,
+                    paused=declared.paused if setting.paused is None else setting.paused,
+                )
 
     def setting_of(self, name: str) -> QueueSetting:
-        """Return what is set of a queue beyond its declaration."""
-        queue, declared = self.queues[name], self.declared[name]
-        slots = None if queue.limit == declared.limit else queue.limit
-        return QueueSetting(paused=queue.paused, slots=slots)
+        """Return what was set of a queue beside its declaration."""
+        return self._settings.get(name, QueueSetting())
 
     def __iter__(self) -> Iterator[Definition]:
         return iter(self._types.values())

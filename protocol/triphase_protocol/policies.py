@@ -102,6 +102,10 @@ class Retry:
         names = {error_name(each) for each in kind.__mro__}
         return not names & set(self.never_on) and (not self.on or bool(names & set(self.on)))
 
+    def covers_named(self, name: str) -> bool:
+        """The same for an error that is no exception: `CommandFailed`, `ProcessDied`."""
+        return name not in self.never_on and (not self.on or name in self.on)
+
     def allows(self, errors: int, timeouts: int) -> bool:
         """True if another try may follow after this many tries that ended so."""
         most = self.attempts if self.timeouts is None else self.timeouts
@@ -143,7 +147,7 @@ class Queue:
     """How many of its jobs may hold a slot at once."""
 
     paused: bool = False
-    """Start none of its jobs while this runtime is open."""
+    """Start none of its jobs, unless somebody resumes it."""
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.limit, int) or isinstance(self.limit, bool) or self.limit < 1:

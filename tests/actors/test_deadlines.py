@@ -261,3 +261,12 @@ async def test_a_queue_timeout_out_of_range_is_refused(seconds: Any) -> None:
     async with triphase.open_runtime([Held], store="memory:") as runtime:
         with pytest.raises(triphase.InvalidValue, match="queue_timeout="):
             await runtime.submit(Held("x"), queue_timeout=seconds)
+
+
+def test_a_process_has_no_time_to_stop_by_itself() -> None:
+    with pytest.raises(triphase.DefinitionError, match="a process is asked by SIGTERM"):
+
+        @triphase.job()
+        class Contradiction:
+            @triphase.phase(isolation="process", ask_grace=1)
+            def only(self, ctx: triphase.Context) -> None: ...

@@ -68,6 +68,19 @@ async def test_what_was_set_of_a_queue_outlives_a_restart_and_none_goes_back(
         assert runtime.queues() == queues
 
 
+async def test_what_was_not_set_of_a_queue_is_what_is_declared_now(reopen: Reopen) -> None:
+    queues = {"held": triphase.Queue(limit=4)}
+    async with triphase.open_runtime([Held], store=reopen(), queues=queues) as runtime:
+        # The same as is declared, but set all the same.
+        await runtime.set_limit("held", 4)
+    queues = {"held": triphase.Queue(limit=10, paused=True)}
+    async with triphase.open_runtime([Held], store=reopen(), queues=queues) as runtime:
+        assert runtime.queues()["held"] == triphase.Queue(limit=4, paused=True)
+        await runtime.resume("held")
+        await runtime.set_limit("held", None)
+        assert runtime.queues()["held"] == triphase.Queue(limit=10)
+
+
 async def test_two_who_set_one_queue_at_once_do_not_undo_each_other(reopen: Reopen) -> None:
     async with triphase.open_runtime([Held], store=reopen()) as runtime:
         async with trio.open_nursery() as nursery:

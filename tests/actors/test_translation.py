@@ -182,3 +182,40 @@ async def test_a_phase_that_must_be_approved_now_is_asked_about_before_it_starts
         await runtime.approve(id)
         assert await runtime.wait(id) == triphase.Completed(job=id, run=1, result=3)
         assert len((await runtime.get(id)).phases) == 1
+
+
+async def test_no_translation_leads_around_an_approval(reopen: Reopen) -> None:
+    @triphase.job(name="Import", approval=True)
+    class Before:
+        @triphase.phase()
+        async def load(self, ctx: triphase.Context) -> None:
+            ran.append("load")
+
+    def as_new(job: triphase.Job) -> dict[str, Any]:
+        return {}
+
+    def as_loaded(job: triphase.Job) -> dict[str, Any]:
+        return {"fetch": "what was there"}
+
+    for translate, gated in ((as_new, "fetch"), (as_loaded, "store")):
+
+        @triphase.job(name="Import", approval=True, translate=translate)
+        class After:
+            @triphase.phase()
+            async def fetch(self, ctx: triphase.Context) -> str:
+                ran.append("fetch")
+                return "fetched"
+
+            @triphase.phase()
+            async def store(self, ctx: triphase.Context) -> None:
+                ran.append("store")
+
+        async with triphase.open_runtime([Before], store=reopen()) as runtime:
+            id = (await runtime.submit(Before())).id
+            await runtime.reject(id)
+        async with triphase.open_runtime([After], store=reopen()) as runtime:
+            record = await runtime.retry(id)
+            assert record.gate is not None
+            assert record.gate[0] == gated
+            await trio.testing.wait_all_tasks_blocked()
+            assert ran == []

@@ -414,7 +414,11 @@ async def open_supervisor(
                 # Kept, and raised when the children have ended: a nursery would wrap it.
                 raised = exc
             with trio.CancelScope(shield=True):
-                await supervisor._close()
+                try:
+                    await supervisor._close()
+                except KeyboardInterrupt as exc:
+                    # As it is, and not in the nursery's group.
+                    raised = exc
             nursery.cancel_scope.cancel(reason=f"{name} is closing")
     except (trio.Cancelled, BaseExceptionGroup) as exc:
         if _crash_in(exc) is not None:

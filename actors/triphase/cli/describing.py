@@ -70,6 +70,10 @@ def why(job: Job) -> str:
         return error_text(job.error)
     if job.reason is not None:
         return job.reason
+    if job.gate is not None:
+        phase, gate = job.gate
+        until = "" if gate.deadline is None else f", until {moment(gate.deadline)}"
+        return f"waits for the approval of {phase}{until}"
     if job.state is JobState.SCHEDULED:
         wait = job.due_at - time.time()
         due = f"due in {duration(wait)}" if wait > 0 else "due"
@@ -124,6 +128,10 @@ def _progress_text(data: dict[str, Json]) -> str:
 def _short(name: str, value: Json) -> str:
     if isinstance(value, list):
         return ",".join(str(item) for item in cast("list[Json]", value))
+    if isinstance(value, dict):
+        entries = cast("dict[str, Json]", value)
+        return ",".join(f"{key}:{item}" for key, item in entries.items())
     if isinstance(value, float):
-        return moment(value) if name.endswith("_at") else f"{value:.3f}"
+        is_time = name.endswith(("_at", "_until")) or name == "deadline"
+        return moment(value) if is_time else f"{value:.3f}"
     return str(value)

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from triphase.store.sqlite import Reader, open_reader
-from triphase_protocol import Event, Job, Json, PhaseRecord, encode, unstructure
+from triphase_protocol import Event, Job, Json, PhaseRecord, Stop, encode, unstructure
 
 from .describing import (
     STATE_STYLES,
@@ -25,6 +25,7 @@ from .describing import (
     phase_seconds,
     progress_of,
     since,
+    why,
 )
 from .exits import Exit
 from .humane import duration, lines, local, moment, one_line
@@ -85,14 +86,26 @@ def _facts(job: Job) -> list[tuple[str, str]]:
         ("run", str(job.run)),
         ("owner", job.owner or ""),
         ("reason", job.reason or ""),
+        ("waits", "" if job.gate is None else why(job)),
+        ("stop", "" if job.stop is None else _stop_text(job.stop)),
     ]
     return [(name, value) for name, value in facts if value]
+
+
+def _stop_text(stop: Stop) -> str:
+    """Return what a run was stopped for, and how that went."""
+    cause = stop.cause if stop.deadline is None else f"{stop.cause} ({stop.deadline})"
+    by = "" if stop.by is None else f" by {stop.by}"
+    if stop.stopped_at is None or stop.how is None:
+        return f"{cause}{by}, {stop.step}"
+    return f"{cause}{by}, {stop.how} after {duration(max(0.0, stop.stopped_at - stop.asked_at))}"
 
 
 def _times(job: Job) -> list[tuple[str, float]]:
     times = [
         ("submitted", job.submitted_at),
         ("due", job.due_at if job.due_at > job.submitted_at else None),
+        ("deadline", job.deadline),
         ("queued", job.queued_at),
         ("started", job.started_at),
         ("finished", job.finished_at),

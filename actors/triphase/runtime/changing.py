@@ -62,7 +62,7 @@ class Changing(Base):
     async def retry(
         self, id: str | JobHandle, *, from_phase: str | None = None, by: str | None = None
     ) -> Job:
-        """Start a job that has ended over; return its record once it is queued again.
+        """Start a job that has ended over; return its record once it is queued, or gated, again.
 
         Results of the phases before the one it starts from are kept, byte for byte, and those
         phases are not run again. Attempts and errors of the others are forgotten. A checkpoint.

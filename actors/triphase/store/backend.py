@@ -57,10 +57,10 @@ class Query:
 class QueueSetting:
     """What was set for a queue while the runtime ran, and outlives it."""
 
-    paused: bool
-    """Nothing is to be started from it."""
+    paused: bool | None = None
+    """Nothing is to be started from it; None is as declared."""
 
-    slots: int | None
+    slots: int | None = None
     """How many of its jobs may hold a slot at once; None is as declared."""
 
 

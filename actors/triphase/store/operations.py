@@ -128,8 +128,8 @@ class SetQueue:
     name: str
     """The queue."""
 
-    paused: bool
-    """Nothing is to be started from it."""
+    paused: bool | None
+    """Nothing is to be started from it; None is as declared."""
 
     slots: int | None
     """How many of its jobs may hold a slot at once; None is as declared."""

@@ -38,9 +38,8 @@ def test_an_interrupt_while_closing_still_stops_all(journal: list[str]) -> None:
                 await supervisor.start(slow(name, journal), name=name)
             await supervisor.start(lambda: Probe("c", journal, at_stop=interrupt), name="c")
 
-    with pytest.raises(BaseExceptionGroup) as exc:
+    with pytest.raises(KeyboardInterrupt):
         trio.run(main, clock=MockClock(autojump_threshold=0))
-    assert exc.group_contains(KeyboardInterrupt)
     assert {"a stopped", "b stopped", "c stopped"} < set(journal)
 
 
@@ -118,6 +117,6 @@ def test_each_interrupt_while_closing_makes_it_quicker(
                 )
             raise KeyboardInterrupt
 
-    with pytest.raises((KeyboardInterrupt, BaseExceptionGroup)):
+    with pytest.raises(KeyboardInterrupt):
         trio.run(main, clock=MockClock(autojump_threshold=0))
     assert journal == expected

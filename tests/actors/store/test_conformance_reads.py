@@ -290,13 +290,13 @@ async def test_a_queues_settings_are_kept_and_overwritten(store: Store) -> None:
     group: list[Operation] = [
         SetQueue(name="mail", paused=True, slots=None),
         building.submit("a"),
-        SetQueue(name="é", paused=False, slots=0),
+        SetQueue(name="é", paused=None, slots=0),
     ]
     results = await store.write(group)
     assert isinstance(results[0], Done)
     assert isinstance(results[2], Done)
     paused = QueueSetting(paused=True, slots=None)
-    assert await store.queue_settings() == {"mail": paused, "é": QueueSetting(False, 0)}
+    assert await store.queue_settings() == {"mail": paused, "é": QueueSetting(None, 0)}
     await store.write(
         [
             SetQueue(name="mail", paused=True, slots=7),

@@ -174,7 +174,7 @@ class Reader:
         await trio.lowlevel.checkpoint()
         with self._transaction():
             return {
-                name: QueueSetting(paused=bool(paused), slots=slots)
+                name: QueueSetting(paused=None if paused is None else bool(paused), slots=slots)
                 for name, paused, slots in self._loader.rows(_QUEUE_SETTINGS)
             }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -83,11 +84,19 @@ class Plain:
 
     argv: list[str]
 
-    @triphase.command(timeout=20)
-    def run(self, ctx: triphase.Context) -> list[str]:
-        if self.argv == ["raise"]:
-            raise ValueError("no such thing")
-        return self.argv
+    @triphase.command(
+        timeout=20, retry=triphase.Retry(attempts=3, backoff=0, never_on=("CommandFailed",))
+    )
+    def run(self, ctx: triphase.Context) -> list[str] | triphase.Fail:
+        match self.argv:
+            case ["raise"]:
+                raise triphase.Fail("no such thing")
+            case ["return"]:
+                return triphase.Fail("no such thing")
+            case ["exit"]:
+                sys.exit("enough")
+            case _:
+                return self.argv
 
     @triphase.phase()
     async def code(self, ctx: triphase.Context) -> int:

@@ -24,7 +24,7 @@ CREATE INDEX events_deleted_at ON events (at) WHERE type = 'job.deleted';
 -- slots is null if it is as declared.
 CREATE TABLE queues (
     name   TEXT PRIMARY KEY NOT NULL,
-    paused INTEGER NOT NULL,
+    paused INTEGER,
     slots  INTEGER
 ) STRICT, WITHOUT ROWID;
 
