@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, Protocol, TypeVar, cast, overload
 
 import attrs
 
@@ -144,6 +144,11 @@ class Definition:
             raise DefinitionChanged(f"{changed}; its translation raised {exc!r}") from exc
         if results is None:
             raise DefinitionChanged(f"{changed}; its translation refuses it")
+        if not isinstance(cast("object", results), Mapping):
+            raise DefinitionChanged(
+                f"the translation of job {job.id} returned {results!r}, which maps no phases to "
+                "their results"
+            )
         return Translate(phases=self._translated(job, results))
 
     def _translated(self, job: Job, results: Mapping[str, Any]) -> tuple[PhaseRecord, ...]:
@@ -151,7 +156,7 @@ class Definition:
         done = names[: len(results)]
         if set(results) != set(done):
             raise DefinitionChanged(
-                f"the translation of job {job.id} gives results of {sorted(results)}, "
+                f"the translation of job {job.id} gives results of {sorted(map(str, results))}, "
                 f"which are not the first of its phases now: {', '.join(names)}"
             )
         before = {phase.name: phase for phase in job.phases}

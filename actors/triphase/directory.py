@@ -78,6 +78,15 @@ class Directory:
         while job in self._claiming:
             await self._claiming[job].wait()
 
+    async def all_settled(self) -> None:
+        """Return when none of the jobs is being claimed that are being claimed now. A checkpoint.
+
+        What was decided before this call, by settings that have changed since, has started then.
+        """
+        await trio.lowlevel.checkpoint()
+        for settled in list(self._claiming.values()):
+            await settled.wait()
+
     async def wait_idle(self) -> None:
         """Return when no job is active. A checkpoint."""
         while self._runs:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import attrs
+import trio
 
 from triphase_protocol import Job, Progress
 
@@ -67,6 +69,21 @@ async def run_handler(each: Try, ctx: Context, places: Places, handling: Handlin
       handling: how it is asked to stop, and let go.
     """
     try:
+        return await _run(each, ctx, places, handling)
+    except _Escaped as exc:
+        return Ending(outcome_of_error(exc.left, each.declared()))
+
+
+class _Escaped(Exception):
+    """A handler was left by something that is no `Exception`."""
+
+    def __init__(self, left: BaseException) -> None:
+        super().__init__(repr(left))
+        self.left = left
+
+
+async def _run(each: Try, ctx: Context, places: Places, handling: Handling) -> Ending:
+    try:
         with handling.scope:
             match each.declared().kind:
                 case PhaseKind.PROCESS:
@@ -85,7 +102,26 @@ async def run_handler(each: Try, ctx: Context, places: Places, handling: Handlin
     # What came beside the cancel, out of a nursery of the handler's own.
     except Exception as exc:
         return Ending(outcome_of_error(exc, each.declared()))
+    # Nothing that a handler raises ends more than the handler.
+    except BaseException as exc:
+        if is_for_trio(exc):
+            raise
+        raise _Escaped(exc) from exc
     return Ending(Unfinished())
+
+
+def is_for_trio(exc: BaseException) -> bool:
+    """True if what leaves a handler is none of its own: Ctrl-C, or the cancel of who runs it.
+
+    A `Cancelled` that nobody's cancel has raised was kept, and raised again later: that is an
+    error like any other.
+    """
+    if isinstance(exc, BaseExceptionGroup):
+        inner: tuple[BaseException, ...] = cast("BaseExceptionGroup[BaseException]", exc).exceptions
+        return any(is_for_trio(each) for each in inner)
+    if isinstance(exc, trio.Cancelled):
+        return trio.current_effective_deadline() == -math.inf
+    return isinstance(exc, KeyboardInterrupt)
 
 
 async def _call(each: Try, ctx: Context, threads: Threads, handling: Handling) -> HandlerOutcome:

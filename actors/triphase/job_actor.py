@@ -34,6 +34,7 @@ from triphase_protocol import (
     Progress,
     ReportProgress,
     StaleWrite,
+    StopCause,
     StopHarder,
     StopHow,
     Stopped,
@@ -132,6 +133,9 @@ class JobActor(Actor[JobMessage]):
         self._timers = RunTimers()
         self._handling: Handling | None = None
         self._try: Try | None = None
+        self._how = StopHow.STOPPED
+        """How the last handler that ended did so, if it was stopped."""
+
         self._progress: Progress | None = None
         self._flush_asked = False
         self._flushed_at = -math.inf
@@ -156,8 +160,13 @@ class JobActor(Actor[JobMessage]):
     async def stopped(self) -> None:
         """Stop what runs; put the job back if its run has not ended, so that another resumes it."""
         try:
-            await self._stop_handler()
-            if not self._ended:
+            how = await self._stop_handler()
+            if self._ended:
+                return
+            stop = self._job.stop if self._job.state is JobState.STOPPING else None
+            if how is not None and stop is not None and stop.cause is StopCause.CANCEL:
+                await self._move(self._stopped_as(how))
+            else:
                 await self._move(self._why)
         except TriphaseError as exc:
             # The row still says who owned it: the reconciler, or the next open, finds it.
@@ -225,8 +234,7 @@ class JobActor(Actor[JobMessage]):
         self._timers.end_phase()
         before, each, ending = self._job, self._try, ended.ending
         if self._job.state is JobState.STOPPING:
-            how = StopHow.STOPPED if ending.halt is None else ending.halt.how
-            await self._stopped(context, how)
+            await self._stopped(context, self._how)
         else:
             command = command_for(
                 ending,
@@ -265,33 +273,42 @@ class JobActor(Actor[JobMessage]):
 
     async def _stopped(self, context: _Run, how: StopHow) -> None:
         self._timers.end_phase()
-        command = Stopped(
+        await self._carry_out(context, await self._move(self._stopped_as(how)))
+
+    def _stopped_as(self, how: StopHow) -> Stopped:
+        assert self._try is not None, "what was stopped had been started"
+        return Stopped(
             run=self._job.run,
             how=how,
-            retry=self._phase(context).retry,
+            retry=self._try.declared().retry,
             draw=self._around.entropy.draw(),
             progress=self._take_progress(),
         )
-        await self._carry_out(context, await self._move(command))
 
-    async def _stop_handler(self) -> None:
-        """Stop the handler of a run that ends from outside, within its graces."""
+    async def _stop_handler(self) -> StopHow | None:
+        """Stop the handler of a run that ends from outside, within its graces; return how."""
         handling, each = self._handling, self._try
-        if handling is None or each is None or handling.ended.is_set() or self._ended:
-            return
-        phase = each.declared()
-        if phase.survives:
+        if handling is None or each is None or self._ended:
+            return None
+        phase, now, stopping = each.declared(), trio.current_time(), self._timers.abandon < math.inf
+        if phase.survives and not stopping:
             handling.leave(self._why.reason)
             await handling.ended.wait()
-            return
+            return None
+        # A second reason to stop gives no second grace.
+        cancelled = stopping and self._timers.harder == math.inf
+        harder = now if cancelled else min(self._timers.harder, now + phase.ask_grace)
+        abandon = min(self._timers.abandon, harder + phase.stop_grace + _extra(phase))
         handling.ask()
-        with trio.move_on_after(phase.ask_grace):
+        with trio.move_on_at(harder):
             await handling.over.wait()
         handling.cancel(self._why.reason)
-        with trio.move_on_after(phase.stop_grace + _extra(phase)):
+        with trio.move_on_at(abandon):
             await handling.over.wait()
         if not handling.ended.is_set():
             self._around.handlers.abandon(handling)
+            return StopHow.ABANDONED
+        return self._how
 
     async def _flush(self) -> None:
         self._flushed_at = trio.current_time()
@@ -393,6 +410,7 @@ class JobActor(Actor[JobMessage]):
         job, index = each.job, each.index
         ctx = Context(each.definition, job, index, each.report, handling.asked.is_set)
         ending = await run_handler(each, ctx, self._around.places, handling)
+        self._how = StopHow.STOPPED if ending.halt is None else ending.halt.how
         try:
             await context.me.send(PhaseEnded(job.run, index, ending), control=True)
         except ActorStopped:

@@ -19,11 +19,13 @@ from triphase_protocol import (
     Interrupt,
     Job,
     StaleWrite,
+    StoreClosed,
     StoreUnavailable,
 )
 
-from .actor import ActorError
+from .actor import ActorError, ActorStopped
 from .directory import Directory
+from .errors import RuntimeClosed
 from .job_actor import Order
 from .journal import Journal, Moved
 from .missing import missing
@@ -51,6 +53,7 @@ class Orders:
         Raises:
           JobNotFound: if there is no job of that id; `JobGone` if there was one.
           IllegalTransition: if it cannot be done in the state the job is in.
+          RuntimeClosed: if the runtime has closed before it was done.
         """
         while True:
             actor = self.directory.actor_of(id)
@@ -58,12 +61,17 @@ class Orders:
                 if actor is not None:
                     return await actor.ask(Order(command), control=True)
                 job = await self._move(id, command)
+            except (ActorStopped, StoreClosed) as exc:
+                if actor is None:
+                    # The committer is gone for good, and the store soon.
+                    raise RuntimeClosed(f"the runtime is closed; job {id} is as it was") from exc
+                await trio.lowlevel.checkpoint()
             except (ActorError, StaleWrite):
                 # The run ended, or somebody was first: look again at what the job is now.
                 await trio.lowlevel.checkpoint()
-                continue
-            if job is not None:
-                return job
+            else:
+                if job is not None:
+                    return job
 
     async def _move(self, id: str, command: Command) -> Job | None:
         """Move a job that no actor runs; None if it must be looked at again."""

@@ -212,6 +212,9 @@ class Scheduler(Actor[Wake]):
 
     async def _start(self, candidates: list[Job], holders: dict[str, int]) -> bool:
         """Claim those of the candidates that are admitted; True if all of them were started."""
+        # Asked again after the reads: from here to `claiming` nothing can change in between.
+        if self.signals.draining:
+            return True
         admission = admit(
             candidates, queues=self.registry.queues, limit=self.limit, holders=holders
         )

@@ -12,6 +12,7 @@ import trio
 from triphase.actor import Actor, Mailbox
 from triphase.clock import Clock
 from triphase.directory import Directory
+from triphase.errors import RuntimeClosed
 from triphase.orders import Orders
 from triphase.registry import Registry
 from triphase.store.backend import PAGE_MOST, Query, Store
@@ -73,6 +74,12 @@ class Reconciler(Actor[Look]):
     _passed: dict[str, int] = attrs.field(factory=dict[str, int], init=False)
     """Versions of jobs that could not be ended, by id."""
 
+    _ending: dict[str, int] = attrs.field(factory=dict[str, int], init=False)
+    """Versions of jobs whose commands are being stopped, by id."""
+
+    _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
+    """Where commands are stopped: beside the loop that everybody's deadlines are on."""
+
     async def started(self) -> None:
         """Put back what a dead owner left, before anything new starts."""
         await self._recover()
@@ -80,6 +87,11 @@ class Reconciler(Actor[Look]):
 
     async def run(self, mailbox: Mailbox[Look]) -> None:
         """Wait for the next deadline, or for the next sweep."""
+        self._ending.clear()
+        async with trio.open_nursery() as self._nursery:
+            await self._keep_looking(mailbox)
+
+    async def _keep_looking(self, mailbox: Mailbox[Look]) -> None:
         batches = Batches(self.writer, self.clock)
         retention = RetentionPass(self.store, batches, self.keeping, self.sweeps)
         sweep_at = trio.current_time()
@@ -107,11 +119,14 @@ class Reconciler(Actor[Look]):
     async def _set_alarm(self) -> None:
         # Before the read: what is committed meanwhile is noted, and looked at next.
         self.alarm.at = math.inf
-        deadline = await self.store.next_deadline()
+        if not self._passed and not self._ending:
+            deadline = await self.store.next_deadline()
+        else:
+            # What cannot be ended, or not at once, must not make the alarm ring for ever.
+            found = await self.store.overdue(math.inf, 1 + len(self._passed) + len(self._ending))
+            deadline = next((job.deadline for job in found if not self._is_left(job)), None)
         if deadline is not None:
-            # One that cannot be ended must not make the alarm ring for ever.
-            soonest = self.clock.now() + SWEEP_EVERY if self._passed else -math.inf
-            self.alarm.at = max(deadline, soonest)
+            self.alarm.at = deadline
 
     async def _recover(self) -> None:
         """Put back the runs that nobody runs."""
@@ -155,29 +170,39 @@ class Reconciler(Actor[Look]):
     async def _expire(self) -> None:
         """End the jobs that have waited too long, and set the alarm for the next."""
         while True:
-            found = await self.store.overdue(self.clock.now(), BATCH + len(self._passed))
-            page = [job for job in found if self._passed.get(job.id) != job.version]
+            most = BATCH + len(self._passed) + len(self._ending)
+            found = await self.store.overdue(self.clock.now(), most)
+            page = [job for job in found if not self._is_left(job)]
             if not page:
                 break
             # One whose command may run on has to be stopped first.
             kept = [job for job in page if self.registry.kept_command(job) is not None]
             plain = [job for job in page if job not in kept]
             done, failed = await Batches(self.writer, self.clock).move(plain, lambda _: Expire())
-            for job in kept:
-                done += await self._expire_kept(job)
             self.sweeps.expired += done
             self.sweeps.failed += failed
+            for job in kept:
+                self._ending[job.id] = job.version
+                if self._nursery is not None:
+                    self._nursery.start_soon(self._expire_kept, job, name=f"expiring:{job.id}")
             if not done:
-                self._passed |= {job.id: job.version for job in page}
+                self._passed |= {job.id: job.version for job in plain}
         await self._set_alarm()
 
-    async def _expire_kept(self, job: Job) -> bool:
+    def _is_left(self, job: Job) -> bool:
+        """True if it could not be ended, or is being ended."""
+        return job.version in (self._ending.get(job.id), self._passed.get(job.id))
+
+    async def _expire_kept(self, job: Job) -> None:
+        """Stop the command of a job that has waited too long, and end the job."""
         try:
             await self.orders.give(job.id, Expire())
-        except (IllegalTransition, JobNotFound):
-            return False
+            self.sweeps.expired += 1
+        except (IllegalTransition, JobNotFound, RuntimeClosed) as exc:
+            log.debug("job %s need not be ended any more: %s", job.id, exc)
         except TriphaseError as exc:
             log.warning("job %s cannot be ended: %s", job.id, exc)
             self.sweeps.failed += 1
-            return False
-        return True
+            self._passed[job.id] = job.version
+        if self._ending.get(job.id) == job.version:
+            del self._ending[job.id]

@@ -25,7 +25,8 @@ class Queues(Base):
     async def pause(self, queue: str) -> None:
         """Start none of a queue's jobs, until `resume`. What runs goes on.
 
-        A checkpoint. The setting is durable when it returns, and outlives a restart.
+        A checkpoint. When it returns, the setting is durable and outlives a restart, and none of
+        the queue's jobs starts any more. Cancelled, it was set or it was not.
 
         Raises:
           UnknownQueue: if there is no such queue.
@@ -88,4 +89,5 @@ class Queues(Base):
         except ActorStopped as exc:
             raise RuntimeClosed("the runtime is closed; nothing was set") from exc
         parts.registry.adopt({name: setting})
+        await parts.directory.all_settled()
         parts.look()

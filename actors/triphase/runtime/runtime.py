@@ -31,11 +31,15 @@ class Runtime(Submitting, Changing, Waiting, Queues):
 
         Returns:
           True if nothing runs any more, False if the timeout passed before.
+
+        Raises:
+          RuntimeClosed: if the runtime's block has been left.
         """
-        self._parts.signals.draining = True
+        parts = self._open()
+        parts.signals.draining = True
         with trio.move_on_after(float("inf") if timeout is None else timeout):
-            await self._parts.writer.flush()
-            await self._parts.directory.wait_idle()
+            await parts.directory.all_settled()
+            await parts.directory.wait_idle()
             return True
         return False
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Generator, Iterable
 
 import trio
 
@@ -10,6 +11,7 @@ from triphase.arguments import checked_after, event_type, id_of, names
 from triphase.errors import RuntimeClosed
 from triphase.feed import EventStream
 from triphase.handle import JobHandle
+from triphase.waiters import Wait
 from triphase_protocol import (
     EventType,
     JobNotFound,
@@ -69,11 +71,15 @@ class Waiting(Base):
         answers: dict[str, Outcome | TimedOut | NotFound] = {
             id: TimedOut(job=id) for id in map(id_of, ids)
         }
-        with trio.move_on_after(float("inf") if timeout is None else timeout):
+        with (
+            trio.move_on_after(float("inf") if timeout is None else timeout),
+            contextlib.ExitStack() as stack,
+        ):
+            waits = {id: stack.enter_context(self._waiting(id)) for id in answers}
             # One after the other costs no time: each wait that is over returns at once.
-            for id in answers:
+            for id, wait in waits.items():
                 try:
-                    answers[id] = await self._wait(id)
+                    answers[id] = await self._ended(id, wait)
                 except JobNotFound:
                     answers[id] = NotFound(job=id)
             return answers
@@ -126,15 +132,32 @@ class Waiting(Base):
         )
 
     async def _wait(self, id: str) -> Outcome:
+        with self._waiting(id) as wait:
+            return await self._ended(id, wait)
+
+    @contextlib.contextmanager
+    def _waiting(self, id: str) -> Generator[Wait]:
+        """Hear of a job's end from here on, even if its record is deleted meanwhile."""
         waiters = self._open().waiters
         wait = waiters.enter(id)
         try:
-            outcome = outcome_of(await self.get(id))
-            if outcome is None:
-                await wait.woken.wait()
-                outcome = None if wait.job is None else outcome_of(wait.job)
+            yield wait
         finally:
             waiters.leave(id, wait)
+
+    async def _ended(self, id: str, wait: Wait) -> Outcome:
+        """Return how a job has ended, once it has."""
+        outcome = None
+        if wait.job is None:
+            try:
+                outcome = outcome_of(await self.get(id))
+            except JobNotFound:
+                # It may have ended, and been deleted, as this was read.
+                if wait.job is None:
+                    raise
+        if outcome is None:
+            await wait.woken.wait()
+            outcome = None if wait.job is None else outcome_of(wait.job)
         if outcome is None:
             raise RuntimeClosed(f"the runtime closed before job {id} ended")
         return outcome
