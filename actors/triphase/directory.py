@@ -84,7 +84,8 @@ class Directory:
         What was decided before this call, by settings that have changed since, has started then.
         """
         await trio.lowlevel.checkpoint()
-        for settled in list(self._claiming.values()):
+        # Jobs that are claimed together have one event.
+        for settled in dict.fromkeys(self._claiming.values()):
             await settled.wait()
 
     async def wait_idle(self) -> None:

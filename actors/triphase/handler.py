@@ -104,13 +104,13 @@ async def _run(each: Try, ctx: Context, places: Places, handling: Handling) -> E
         return Ending(outcome_of_error(exc, each.declared()))
     # Nothing that a handler raises ends more than the handler.
     except BaseException as exc:
-        if is_for_trio(exc):
+        if _is_for_trio(exc):
             raise
         raise _Escaped(exc) from exc
     return Ending(Unfinished())
 
 
-def is_for_trio(exc: BaseException) -> bool:
+def _is_for_trio(exc: BaseException) -> bool:
     """True if what leaves a handler is none of its own: Ctrl-C, or the cancel of who runs it.
 
     A `Cancelled` that nobody's cancel has raised was kept, and raised again later: that is an
@@ -118,7 +118,7 @@ def is_for_trio(exc: BaseException) -> bool:
     """
     if isinstance(exc, BaseExceptionGroup):
         inner: tuple[BaseException, ...] = cast("BaseExceptionGroup[BaseException]", exc).exceptions
-        return any(is_for_trio(each) for each in inner)
+        return any(_is_for_trio(each) for each in inner)
     if isinstance(exc, trio.Cancelled):
         return trio.current_effective_deadline() == -math.inf
     return isinstance(exc, KeyboardInterrupt)

@@ -61,17 +61,15 @@ class Orders:
                 if actor is not None:
                     return await actor.ask(Order(command), control=True)
                 job = await self._move(id, command)
-            except (ActorStopped, StoreClosed) as exc:
-                if actor is None:
+            except (ActorError, StaleWrite, StoreClosed) as exc:
+                if actor is None and isinstance(exc, ActorStopped | StoreClosed):
                     # The committer is gone for good, and the store soon.
                     raise RuntimeClosed(f"the runtime is closed; job {id} is as it was") from exc
-                await trio.lowlevel.checkpoint()
-            except (ActorError, StaleWrite):
                 # The run ended, or somebody was first: look again at what the job is now.
                 await trio.lowlevel.checkpoint()
-            else:
-                if job is not None:
-                    return job
+                continue
+            if job is not None:
+                return job
 
     async def _move(self, id: str, command: Command) -> Job | None:
         """Move a job that no actor runs; None if it must be looked at again."""

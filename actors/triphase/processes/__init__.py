@@ -9,7 +9,6 @@ from .kept import KeptCommand, KeptCommands
 from .pool import Processes, ProcessesStatistics, open_processes
 from .stop_signal import StopRequested
 from .stopping import KILL_WAIT
-from .surviving import discard, run_surviving
 
 __all__ = [
     "KILL_WAIT",
@@ -21,8 +20,6 @@ __all__ = [
     "StopRequested",
     "check_importable",
     "check_not_importing_main",
-    "discard",
     "open_processes",
     "run_command",
-    "run_surviving",
 ]

@@ -1,6 +1,7 @@
 """Commands that may outlive the runtime: started, found again, waited for, and stopped.
 
-    ending = await run_surviving(folder, command, stop=trio.Event(), grace=10)
+    begun = await begin(folder, command, stop)
+    ending = await attend(begun, command, stop, grace=10)
 
 Each has a folder of its own, and a small process beside it, its keeper (see `keeper`), that
 takes what it writes and records its end. A later runtime that is given the folder attaches to
@@ -14,7 +15,6 @@ from __future__ import annotations
 
 import base64
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -127,35 +127,18 @@ async def stop(identity: Identity, grace: float) -> Halt:
     return Halt(how, trio.current_time() - began)
 
 
-async def run_surviving(
-    folder: str | os.PathLike[str], command: Command, *, stop: StopRequest, grace: float
-) -> Ending:
-    """Start a command, or attach to it if it was started before, and return what came of it.
-
-    A checkpoint. When it is cancelled the command goes on; call this again to attach. Only
-    *stop* stops it. The outcome is that of `run_command`, or `Lost` if the command is gone
-    without a record; the folder is left for `discard`.
-
-    Args:
-      folder: the command's own. If it exists, nothing is ever started in it again.
-      command: what to run; the same, when it was started before.
-      stop: set it to stop the command.
-      grace: seconds between SIGTERM and SIGKILL.
-
-    Raises:
-      OSError: if the folder cannot be read; the command is left as it is.
-    """
-    begun = await begin(folder, command, stop)
-    return await attend(begun, command, stop, grace)
-
-
 async def begin(
     folder: str | os.PathLike[str], command: Command, stop: StopRequest
 ) -> Found | Ending:
     """Start a command, or find out what has become of it if it was started before.
 
-    A checkpoint, like `start` and `attach`. The first half of `run_surviving`: nobody else may
-    `attach` to the folder meanwhile, which would call the start off.
+    A checkpoint, like `start` and `attach`. Nobody else may `attach` to the folder meanwhile,
+    which would call the start off.
+
+    Args:
+      folder: the command's own. If it exists, nothing is ever started in it again.
+      command: what to run; the same, when it was started before.
+      stop: set, it has nothing started.
 
     Returns:
       What there is to attend to; its ending, if nothing was started.
@@ -178,8 +161,15 @@ async def attend(
 ) -> Ending:
     """Wait for the end of a command, or bring it about once *stop* is set.
 
-    A checkpoint, unless the end is known. When it is cancelled the command goes on; if it is
-    being stopped already, the cancel waits for that. The second half of `run_surviving`.
+    A checkpoint, unless the end is known. When it is cancelled the command goes on, and can be
+    attended to again; if it is being stopped already, the cancel waits for that. The outcome is
+    that of `run_command`, or `Lost` if the command is gone without a record; the folder stays.
+
+    Args:
+      begun: what `begin` returned.
+      command: what it was given.
+      stop: set it to stop the command, which nothing else does.
+      grace: seconds between SIGTERM and SIGKILL.
 
     Raises:
       OSError: if the folder cannot be read; the command is left as it is.
@@ -199,11 +189,6 @@ async def attend(
             return Ending(Lost(ErrorRecord(type="CommandLost", message=message)))
         case _:
             return Ending(Unfinished(), halt)
-
-
-async def discard(folder: str | os.PathLike[str]) -> None:
-    """Remove the folder of a command that has ended, once nobody will ask for it. A checkpoint."""
-    await in_thread(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 async def _wait_or_stop(

@@ -92,8 +92,7 @@ class Reconciler(Actor[Look]):
             await self._keep_looking(mailbox)
 
     async def _keep_looking(self, mailbox: Mailbox[Look]) -> None:
-        batches = Batches(self.writer, self.clock)
-        retention = RetentionPass(self.store, batches, self.keeping, self.sweeps)
+        retention = RetentionPass(self.store, self._batches, self.keeping, self.sweeps)
         sweep_at = trio.current_time()
         while True:
             if trio.current_time() >= sweep_at:
@@ -111,6 +110,10 @@ class Reconciler(Actor[Look]):
                 asked = True
             if asked:
                 await self._set_alarm()
+
+    @property
+    def _batches(self) -> Batches:
+        return Batches(self.writer, self.clock)
 
     def _ring_at(self) -> float:
         """Return when the alarm goes off, by trio's clock."""
@@ -156,7 +159,7 @@ class Reconciler(Actor[Look]):
                 break
             after = page[-1].id
         self._suspects = suspects
-        done, failed = await Batches(self.writer, self.clock).move(lost, self._interrupt)
+        done, failed = await self._batches.move(lost, self._interrupt)
         self.sweeps.recovered += done
         self.sweeps.failed += failed
 
@@ -176,12 +179,12 @@ class Reconciler(Actor[Look]):
             if not page:
                 break
             # One whose command may run on has to be stopped first.
-            kept = [job for job in page if self.registry.kept_command(job) is not None]
-            plain = [job for job in page if job not in kept]
-            done, failed = await Batches(self.writer, self.clock).move(plain, lambda _: Expire())
+            kept = {job.id: job for job in page if self.registry.kept_command(job) is not None}
+            plain = [job for job in page if job.id not in kept]
+            done, failed = await self._batches.move(plain, lambda _: Expire())
             self.sweeps.expired += done
             self.sweeps.failed += failed
-            for job in kept:
+            for job in kept.values():
                 self._ending[job.id] = job.version
                 if self._nursery is not None:
                     self._nursery.start_soon(self._expire_kept, job, name=f"expiring:{job.id}")

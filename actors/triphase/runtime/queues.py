@@ -89,5 +89,6 @@ class Queues(Base):
         except ActorStopped as exc:
             raise RuntimeClosed("the runtime is closed; nothing was set") from exc
         parts.registry.adopt({name: setting})
-        await parts.directory.all_settled()
+        # Before the wait, which may be cancelled: what is set has to be acted upon.
         parts.look()
+        await parts.directory.all_settled()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,10 @@ from trio.testing import wait_all_tasks_blocked
 
 from triphase.endings import Ending, Halt, Lost, Raised, Returned, Unfinished
 from triphase.external import Command
-from triphase.processes import discard, run_surviving
 from triphase.processes.found import Attached, Finished, Gone, attach, identity_in
 from triphase.processes.identity import lives, wait_end
 from triphase.processes.keeper import EXIT, IDENTITY
-from triphase.processes.surviving import NotStarted, _introduce, attend, start, stop, wait
+from triphase.processes.surviving import NotStarted, _introduce, attend, begin, start, stop, wait
 from triphase_protocol import StopHow
 
 from .conftest import PATIENCE, Ear, Gated, is_gone, wait_gone
@@ -30,6 +30,13 @@ pytestmark = pytest.mark.slow
 def folder(tmp_path: Path) -> Path:
     """A folder for one command, which is not there yet."""
     return tmp_path / "state" / "a command"
+
+
+async def run_surviving(
+    folder: Path, command: Command, *, stop: trio.Event, grace: float
+) -> Ending:
+    """Start a command, or attach to it, and return what came of it."""
+    return await attend(await begin(folder, command, stop), command, stop, grace)
 
 
 async def ended(folder: Path) -> Finished:
@@ -58,18 +65,19 @@ async def test_a_command_is_started_attached_to_and_finished(
     await wait_gone(pid)
     # Asked again, it says the same.
     assert await attach(folder) == finished
-    await discard(folder)
+    shutil.rmtree(folder)
     assert isinstance(await attach(folder), Gone)
 
 
 PARENT = """
 import sys, trio
 from triphase.external import Command
-from triphase.processes import run_surviving
+from triphase.processes.surviving import attend, begin
 
 async def main():
     command = Command(["sh", "-c", sys.argv[2]])
-    await run_surviving(sys.argv[1], command, stop=trio.Event(), grace=1)
+    stop = trio.Event()
+    await attend(await begin(sys.argv[1], command, stop), command, stop, grace=1)
 
 trio.run(main)
 """

@@ -40,3 +40,33 @@ async def test_nothing_starts_against_a_setting_once_that_is_acknowledged(
             await runtime.set_limit("held", None)
             gate.opened.set()
             await runtime.wait_all(jobs)
+
+
+async def test_a_resume_that_is_cancelled_is_acted_upon_if_it_was_made(
+    reopen: Reopen, clock: triphase.TrioClock, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def resume(runtime: triphase.Runtime, scope: trio.CancelScope) -> None:
+        with scope:
+            await runtime.resume("held")
+
+    made: set[bool] = set()
+    for count in range(30):
+        gate, scope = new_gate(), trio.CancelScope()
+        async with (
+            trio.open_nursery() as nursery,
+            triphase.open_runtime([Held], store=reopen(), clock=clock) as runtime,
+        ):
+            await runtime.pause("held")
+            job = await runtime.submit(Held("a"))
+            nursery.start_soon(resume, runtime, scope)
+            await ticks(count)
+            scope.cancel()
+            # No time passes in here: nothing comes of the slow look.
+            await trio.testing.wait_all_tasks_blocked()
+            resumed = not runtime.queues()["held"].paused
+            assert gate.order == (["a"] if resumed else []), count
+            made.add(resumed)
+            gate.opened.set()
+            await runtime.resume("held")
+            await job.wait()
+    assert made == {True, False}
