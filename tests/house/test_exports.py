@@ -9,7 +9,13 @@ from types import ModuleType
 
 import pytest
 
-PACKAGES = ("triphase", "triphase.actor", "triphase.store", "triphase_protocol")
+PACKAGES = (
+    "triphase",
+    "triphase.actor",
+    "triphase.store",
+    "triphase_protocol",
+    "triphase_simulations",
+)
 
 ALIASES = {"Command", "Operation", "Outcome", "Result"}
 CONSTANTS = {

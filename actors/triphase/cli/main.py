@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import inspect
 import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import cyclopts
@@ -16,7 +17,7 @@ import trio
 from triphase_protocol import TriphaseError
 
 from . import bench, demo, listing, show, submit, tail, wait, watch
-from .exits import Exit, exit_for
+from .exits import Exit, UsageError, exit_for
 from .humane import one_line
 from .screen import prepare_streams
 
@@ -35,6 +36,10 @@ app.command(watch.watch)
 app.command(tail.tail)
 app.command(wait.wait)
 app.command(bench.bench)
+
+PLUGGED: Final = "triphase.commands"
+"""The entry points of commands that stand outside of this package: a mapping of functions by name,
+where an empty name is what the command does by itself."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,10 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     try:
+        _plug_in(arguments)
         command, bound, _ = app.parse_args(list(arguments), print_error=False, exit_on_error=False)
         if not inspect.iscoroutinefunction(command):
-            command(*bound.args, **bound.kwargs)
-            return Exit.OK
+            code = command(*bound.args, **bound.kwargs)
+            return code if isinstance(code, int) else Exit.OK
         return trio.run(_interruptible, lambda: command(*bound.args, **bound.kwargs))
     except cyclopts.CycloptsError as exc:
         return _complain(str(exc), Exit.USAGE)
@@ -71,6 +77,32 @@ def _run(arguments: Sequence[str]) -> int:
         if exc.subgroup(KeyboardInterrupt) is None:
             raise
         raise KeyboardInterrupt from exc
+
+
+def _plug_in(arguments: Sequence[str]) -> None:
+    """Add the commands from outside, if one of them or the help is asked for.
+
+    Raises:
+      UsageError: if the command that is asked for cannot be loaded.
+    """
+    wanted = next((word for word in arguments if not word.startswith("-")), None)
+    helps = not arguments or (wanted is None and bool({"-h", "--help"} & set(arguments)))
+    if not helps and (wanted is None or wanted in app):
+        return
+    for entry in importlib.metadata.entry_points(group=PLUGGED):
+        if entry.name not in app and (helps or entry.name == wanted):
+            try:
+                functions = entry.load()
+            except ImportError as exc:
+                missing = f"cannot be loaded: {exc}; try: pip install 'triphase[{entry.name}]'"
+                if not helps:
+                    raise UsageError(f"{entry.name} {missing}") from exc
+                print(f"triphase: {entry.name} {missing}", file=sys.stderr)
+                continue
+            plugged = cyclopts.App(name=entry.name)
+            for name, function in functions.items():
+                plugged.command(function, name=name) if name else plugged.default(function)
+            app.command(plugged)
 
 
 def _complain(message: str, code: Exit) -> Exit:

@@ -41,6 +41,21 @@ class Disk:
         """The sequence number of the last committed event; 0 if there is none."""
         return self._contents.last_seq
 
+    def records(self) -> list[Job]:
+        """Return every job as it lies there, in the order of submission, owned or not."""
+        return [row.record() for row in self._contents.rows.values()]
+
+    def events_after(self, seq: int) -> list[Event]:
+        """Return the events above a `seq`, owned or not."""
+        log = self._contents.log
+        begin = bisect.bisect_right(log, seq, key=lambda logged: logged.event.seq)
+        return [logged.record() for logged in log[begin:]]
+
+    def key_of(self, job: str) -> str | None:
+        """Return the idempotency key of a job; None if it has none, or there is no such job."""
+        row = self._contents.rows.get(job)
+        return None if row is None else row.job.key
+
 
 class SimulatedStore(Store):
     """One process's handle on a disk.

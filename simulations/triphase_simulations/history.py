@@ -1,0 +1,101 @@
+"""What happened in a run, as everybody outside of the processes saw it: what oracles judge."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from triphase_protocol import Event, Job, encode
+
+
+@attrs.frozen(kw_only=True)
+class Entry:
+    """One thing that happened."""
+
+    time: float
+    """Virtual seconds since the beginning."""
+
+    lane: str
+    """Who it happened to: a process, a client, a handler."""
+
+    what: str
+    """A word for it."""
+
+    data: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+    """More about it, as JSON values."""
+
+
+@attrs.frozen(kw_only=True)
+class Ran:
+    """One handler that was started, and how it ended; a process's death leaves it open."""
+
+    process: str
+    job: str
+    run: int
+    phase: str
+    attempt: int
+    began: float
+    ended: float | None = None
+    how: str | None = None
+    """`returned`, `raised`, `cancelled`; None if its process died first, or it still runs."""
+
+
+@attrs.define
+class History:
+    """What happened in a run, and what was on the disk when it ended."""
+
+    entries: list[Entry] = attrs.field(factory=list[Entry])
+    ran: list[Ran] = attrs.field(factory=list[Ran])
+    log: tuple[Event, ...] = ()
+    """Every event that was ever committed, deleted ones included, in the order of `seq`."""
+
+    groups: tuple[int, ...] = ()
+    """The `seq` of the last event of each transaction."""
+
+    jobs: tuple[Job, ...] = ()
+    """The rows as they are at the end."""
+
+    limits: Mapping[str, int] = attrs.field(factory=dict[str, int])
+    """The limit of each queue; "" is the limit of the store. Those that change are left out."""
+
+    used: Mapping[tuple[str, str, int], float] = attrs.field(
+        factory=dict[tuple[str, str, int], float]
+    )
+    """What has disturbed it, by kind, site and how often the site had been passed."""
+
+    settled: bool = False
+    """The faults had stopped, and the run came to its end by itself."""
+
+    seconds: float = 0.0
+    """How long it took, in virtual time."""
+
+    def note(self, time: float, lane: str, what: str, **data: Any) -> None:
+        """Add an entry."""
+        self.entries.append(Entry(time=round(time, 6), lane=lane, what=what, data=data))
+
+    def all(self, *what: str) -> Iterator[Entry]:
+        """Return the entries of these words, in order."""
+        return (entry for entry in self.entries if entry.what in what)
+
+    def events_of(self, job: str) -> list[Event]:
+        """Return the log of one job."""
+        return [event for event in self.log if event.job == job]
+
+    def by_job(self) -> dict[str, list[Event]]:
+        """Return the log of each job."""
+        found: dict[str, list[Event]] = {}
+        for event in self.log:
+            found.setdefault(event.job, []).append(event)
+        return found
+
+    def hash(self) -> str:
+        """Return a hash of all of it: equal for two runs exactly if they were the same."""
+        digest = hashlib.sha256()
+        for part in (self.entries, self.ran, self.log, self.jobs):
+            for each in part:
+                digest.update(encode(each))
+                digest.update(b"\n")
+        return digest.hexdigest()[:16]
