@@ -213,7 +213,7 @@ MUTANTS = (
     Mutant(
         name="job-deadline-from-the-last-claim",
         says="Each run begins the time of the whole job anew.",
-        shipped="a coding agent's job runner: timers began anew at each restart",
+        shipped="a coding agent's job runner: a timer that began anew at each restart",
         oracles=("O22",),
         suites=("deadlines",),
         swaps=_from_the_claim,
@@ -245,7 +245,7 @@ MUTANTS = (
     Mutant(
         name="asked-and-never-made-to",
         says="A handler that was asked to stop is asked again, and never cancelled.",
-        shipped="Celery, Sidekiq: a cancel of what runs is a request, if it is one at all",
+        shipped="Oban in Python: a running task is not ended by force",
         oracles=("O23",),
         suites=("shutdown", "deadlines"),
         swaps=_only_asked,
@@ -261,7 +261,7 @@ MUTANTS = (
     Mutant(
         name="timed-while-stopping",
         says="A deadline that passes while a handler is being stopped stops it once more.",
-        shipped="a coding agent's job runner: timers went on after the end of what they timed",
+        shipped="such a system would make at this place: a timer that nobody takes back",
         oracles=("O12", "O23"),
         suites=("deadlines",),
         swaps=_still_timed,

@@ -201,7 +201,7 @@ MUTANTS = (
     Mutant(
         name="cancelled-before-it-stopped",
         says="`cancelled` is committed while the handler still runs, which nobody stops.",
-        shipped="Hatchet's documentation: a task may go on after its cancel; arq#394",
+        shipped="Hatchet says so of timeouts: the task need not have stopped",
         oracles=("O7",),
         suites=("cancel_at_phase_boundary",),
         swaps=_cancelled_at_once,

@@ -195,7 +195,7 @@ MUTANTS = (
     Mutant(
         name="guard-by-run",
         says="A write goes through if it names the row's run, at whatever version that is.",
-        shipped="Faktory and others: the attempt is compared, what it has written since is not",
+        shipped="such a system would make at this place: the run is compared, the version is not",
         oracles=("O1", "O20"),
         suites=("cancel_at_phase_boundary", "limits", "retries", "gates"),
         swaps=_guarded_by(lambda row, run, version: row.job.run == run),

@@ -163,7 +163,7 @@ MUTANTS = (
     Mutant(
         name="gate-not-after-a-restart",
         says="A job that has run once is not asked about any more.",
-        shipped="a coding agent's job runner: what was restored at a restart started unapproved",
+        shipped="such a system would make at this place: what is restored comes another way",
         oracles=("O17",),
         suites=("gates",),
         swaps=_not_after_a_run,
@@ -179,7 +179,7 @@ MUTANTS = (
     Mutant(
         name="approval-outlives-its-results",
         says="What was approved before a retry stands, although it rests on other results.",
-        shipped="a task manager: an old card approved the work that had been done anew",
+        shipped="a task manager had to guard against stale cards, which decide about newer work",
         oracles=("O17",),
         suites=("gates",),
         swaps=_kept_by_a_retry,
@@ -219,7 +219,7 @@ MUTANTS = (
     Mutant(
         name="approved-twice",
         says="One approval is recorded, and acted on, twice.",
-        shipped="a chat platform: two clicks continued a run twice",
+        shipped="a chat platform, until it was mended: two clicks",
         oracles=("O17",),
         suites=("gates",),
         swaps=_decided_twice,

@@ -179,7 +179,7 @@ MUTANTS = (
     Mutant(
         name="recovery-fails-all",
         says="A restart fails every job that was running.",
-        shipped="a chat platform: a dead server's runs were all marked as failed",
+        shipped="a SQLite job queue: opening it once more failed all that was running",
         oracles=("O29",),
         suites=("restart",),
         swaps=_interrupts(_fails_all),
@@ -187,7 +187,7 @@ MUTANTS = (
     Mutant(
         name="restart-policy-ignored",
         says="Every interrupted run is resumed, whatever its type says.",
-        shipped="Sidekiq, RQ and others have no other policy: what must not run twice does",
+        shipped="most job queues have one policy: what must not run twice does",
         oracles=("O29",),
         suites=("restart", "shutdown"),
         swaps=_policy_ignored,
@@ -203,7 +203,7 @@ MUTANTS = (
     Mutant(
         name="recovery-from-the-first-phase",
         says="A job that is put back runs the phases again that had completed.",
-        shipped="Celery, Dramatiq, RQ: a chain that is redelivered begins anew",
+        shipped="most job queues: what is redelivered is the whole job",
         oracles=("O9",),
         suites=("restart", "shutdown"),
         swaps=_from_the_first,
@@ -211,7 +211,7 @@ MUTANTS = (
     Mutant(
         name="lost-charged-to-errors",
         says="A process that dies uses up a try that errors may use.",
-        shipped="Oban, Sidekiq: a rescued job has one attempt less",
+        shipped="Oban in Python, Absurd, Hatchet: losses and errors share one count",
         oracles=("O29",),
         suites=("restart",),
         swaps=_charged_as_error(Cause.LOST),
@@ -227,7 +227,7 @@ MUTANTS = (
     Mutant(
         name="shutdown-taken-for-a-loss",
         says="A restart in good order counts as a lost process.",
-        shipped="BullMQ: a job stalls in a deploy, and the stalled counter goes up",
+        shipped="such a system would make at this place: one cause for all that has not finished",
         oracles=("O29",),
         suites=("restart", "shutdown"),
         swaps=_lost_at_shutdown,
@@ -235,7 +235,7 @@ MUTANTS = (
     Mutant(
         name="snooze-charged-to-errors",
         says="A handler that asks to be tried later uses up a try that errors may use.",
-        shipped="Oban before it gave snoozes an attempt back",
+        shipped="such a system would make at this place: a snooze is one more try that failed",
         oracles=("O29",),
         suites=("retries",),
         swaps=_snooze_charged,
@@ -243,7 +243,7 @@ MUTANTS = (
     Mutant(
         name="loss-charged-twice",
         says="A lost process is counted twice.",
-        shipped="a chat platform: recovery and stuck detector both charged the same loss",
+        shipped="a chat platform, until it was mended: a repeated suspension spent another retry",
         oracles=("O29",),
         suites=("restart",),
         swaps=_charged_twice,
@@ -251,7 +251,7 @@ MUTANTS = (
     Mutant(
         name="crash-loop-unbounded",
         says="A job that kills its process is started again, however often it has.",
-        shipped="Sidekiq, Celery (`acks_late`): the poison pill that restarts a worker for ever",
+        shipped="a chat platform, until it was mended: a turn that is interrupted again and again",
         oracles=("O29",),
         suites=("restart",),
         swaps=_interrupts(_no_budget),

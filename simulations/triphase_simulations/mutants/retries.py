@@ -185,7 +185,7 @@ MUTANTS = (
     Mutant(
         name="first-failure-is-the-last",
         says="A try that fails ends the job, whatever its policy says.",
-        shipped="Hatchet: no retry unless it is asked for; here it was asked for",
+        shipped="such a system would make at this place: the policy is stored, and not asked",
         oracles=("O29",),
         suites=("retries",),
         swaps=_for_good,
@@ -201,7 +201,7 @@ MUTANTS = (
     Mutant(
         name="progress-of-the-phase-before",
         says="The progress of a phase is told again for the next one.",
-        shipped="a task manager: a flag of one turn was shown for another (#474)",
+        shipped="a task manager: what one turn did was shown for another",
         oracles=("O21",),
         suites=("restart", "limits", "cancel_at_phase_boundary"),
         swaps=_progress_of_before,

@@ -200,7 +200,7 @@ MUTANTS = (
     Mutant(
         name="not-put-back",
         says="A runtime that leaves does not put its jobs back.",
-        shipped="a chat platform: a thread stayed `running` when its server had gone (#462)",
+        shipped="a task manager: a thread stayed `running` when its server had gone",
         oracles=("O11",),
         suites=("shutdown", "restart"),
         swaps=_not_put_back,

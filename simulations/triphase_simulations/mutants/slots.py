@@ -225,7 +225,7 @@ MUTANTS = (
     Mutant(
         name="check-then-act",
         says="Each job is checked against the slots in use, and all that fit alone are started.",
-        shipped="a coding agent's job runner: the limit was read, and the job started later",
+        shipped="a task manager: sessions were counted, and one was made then",
         oracles=("O5",),
         suites=("limits",),
         swaps=_checked_alone,
@@ -233,7 +233,7 @@ MUTANTS = (
     Mutant(
         name="store-limit-ignored",
         says="Each queue keeps its own limit, and nobody that of the whole store.",
-        shipped="a chat platform: one agent's limit held in each topic, not over all of them",
+        shipped="a task manager: two caps, each blind to what the other counts",
         oracles=("O5",),
         suites=("limits",),
         swaps=_store_limit_ignored,
@@ -257,7 +257,7 @@ MUTANTS = (
     Mutant(
         name="signal-cleared-after-the-look",
         says="The scheduler takes its signals back after the look: what came meanwhile is lost.",
-        shipped="such a system would make at this place; it is how wake-ups are mostly lost",
+        shipped="such a system would make at this place: what is looked at is cleared",
         oracles=("O6",),
         suites=("cancel_at_phase_boundary", "limits", "retries"),
         swaps=_cleared_late,
@@ -265,7 +265,7 @@ MUTANTS = (
     Mutant(
         name="freed-slot-unheard",
         says="A slot that becomes free wakes nobody.",
-        shipped="a chat platform: an ended task's slot was not given on (#1292)",
+        shipped="a chat platform: the slot of a cancelled task was not given on",
         oracles=("O6",),
         suites=("limits", "cancel_at_phase_boundary"),
         swaps=_freed_unheard,
@@ -289,7 +289,7 @@ MUTANTS = (
     Mutant(
         name="due-unheard",
         says="Nobody sets a timer for the next job that is due.",
-        shipped="such a system would make at this place: polling hid it until that was removed",
+        shipped="such a system would make at this place: the wake-up is set once, and not again",
         oracles=("O6", "O12", "stuck"),
         suites=("retries", "limits"),
         swaps=_no_timer,
@@ -297,7 +297,7 @@ MUTANTS = (
     Mutant(
         name="head-of-line",
         says="A job whose queue is full holds up those behind it, of whatever queue.",
-        shipped="a chat platform: one line for all topics, in which one blocked all",
+        shipped="a chat platform: long turns held up short jobs on one shared queue",
         oracles=("O6",),
         suites=("limits",),
         swaps=_head_of_line,

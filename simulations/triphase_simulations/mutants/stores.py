@@ -270,7 +270,7 @@ MUTANTS = (
     Mutant(
         name="row-and-events-apart",
         says="A row and its events are written in two transactions.",
-        shipped="a task manager: the record was saved, and its event appended then",
+        shipped="such a system would make at this place: a table and a log, each with a commit",
         oracles=("fold",),
         suites=("restart", "limits"),
         swaps=_two_transactions,
@@ -278,7 +278,7 @@ MUTANTS = (
     Mutant(
         name="next-phase-apart",
         says="A phase's completion and the start of the next are two transactions.",
-        shipped="a SQLite job queue: a crash between two phases left a job that nobody ran",
+        shipped="such a system would make at this place: two writes for one step",
         oracles=("O12",),
         suites=("restart", "limits", "retries"),
         swaps=_next_apart,
@@ -286,7 +286,7 @@ MUTANTS = (
     Mutant(
         name="key-ignored",
         says="A submit that is repeated after an unknown outcome makes a second job.",
-        shipped="most job queues without keys; a double click was two jobs",
+        shipped="job queues without keys: who repeats a submit has two jobs",
         oracles=("O24",),
         suites=("restart", "limits"),
         swaps=_key_ignored,

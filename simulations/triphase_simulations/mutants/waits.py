@@ -246,7 +246,7 @@ MUTANTS = (
     Mutant(
         name="cursor-past-what-was-read",
         says="A reader's place is taken after the read: what was committed meanwhile is skipped.",
-        shipped="a chat platform: deliveries during a resubscription",
+        shipped="a chat platform: a decision that was sent during a reconnect was lost",
         oracles=("O3",),
         suites=("restart", "shutdown", "limits"),
         swaps=_known_too_late,
