@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from triphase_protocol import Event, Job, encode
+from triphase_protocol import ErrorRecord, Event, Job, encode
 
 
 @attrs.frozen(kw_only=True)
@@ -92,10 +92,23 @@ class History:
         return found
 
     def hash(self) -> str:
-        """Return a hash of all of it: equal for two runs exactly if they were the same."""
+        """Return a hash of all of it: equal for two runs exactly if they were the same.
+
+        Tracebacks are left out: they name the lines and the directory of the code, and each
+        Python words them in its own way.
+        """
         digest = hashlib.sha256()
-        for part in (self.entries, self.ran, self.log, self.jobs):
+        for part in (self.entries, self.ran, self.log, map(_without_tracebacks, self.jobs)):
             for each in part:
                 digest.update(encode(each))
                 digest.update(b"\n")
         return digest.hexdigest()[:16]
+
+
+def _without_tracebacks(job: Job) -> Job:
+    phases = tuple(attrs.evolve(phase, error=_worded(phase.error)) for phase in job.phases)
+    return attrs.evolve(job, error=_worded(job.error), phases=phases)
+
+
+def _worded(error: ErrorRecord | None) -> ErrorRecord | None:
+    return None if error is None else attrs.evolve(error, traceback=None)
