@@ -51,7 +51,14 @@ nitpick_ignore_regex = [
 def exported_names() -> dict[str, str]:
     """Return the public name of what is defined in a module below: `triphase.Queue` by its path."""
     names: dict[str, str] = {}
-    for package in ("triphase_protocol", "triphase.store", "triphase.actor", "triphase"):
+    packages = (
+        "triphase_simulations",
+        "triphase_protocol",
+        "triphase.store",
+        "triphase.actor",
+        "triphase",
+    )
+    for package in packages:
         module = importlib.import_module(package)
         for name in module.__all__:
             value = getattr(module, name)

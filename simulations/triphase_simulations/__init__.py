@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .escapes import SimulationEscape
     from .guest import Guest
+    from .history import History
     from .plan import Plan
     from .services import call, call_nowait, point, stub
     from .sim import Sim
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "ClaimBroken": "sim_claims",
     "Guest": "guest",
+    "History": "history",
     "Moment": "sim_moments",
     "Plan": "plan",
     "ProcessDied": "sim_node",
@@ -55,6 +57,7 @@ _PLACES = {
 __all__ = [
     "ClaimBroken",
     "Guest",
+    "History",
     "Moment",
     "Plan",
     "ProcessDied",
