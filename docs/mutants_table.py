@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from collections.abc import Iterable
 from pathlib import Path
+from statistics import median
 
-from triphase_simulations.mutants import MUTANTS, Hunt, hunt
+from triphase.cli.humane import counted
+from triphase_simulations.mutants import MUTANTS, Hunt, hunt_all
 
 PAGE = Path(__file__).parent / "explanation" / "mutants.md"
 
@@ -22,8 +22,8 @@ BEGIN = "<!-- Made by docs/mutants_table.py, from here on. -->"
 END = "<!-- To here. -->"
 
 HEAD = """\
-| mutant | what is wrong | where it was shipped | killed by | scenarios | seconds | seed |
-| --- | --- | --- | --- | ---: | ---: | --- |
+| mutant | what is wrong | where it was shipped | killed by | scenarios | seconds | seed | smallest case |
+| --- | --- | --- | --- | ---: | ---: | --- | --- |
 """
 
 SEED = 1
@@ -35,7 +35,12 @@ def main() -> int:
     parser.add_argument("--scenarios", type=int, default=400)
     parser.add_argument("--jobs", type=int, default=1)
     given = parser.parse_args()
-    hunts = list(_hunts(given.scenarios, given.jobs))
+    hunts: list[Hunt] = []
+    for each in hunt_all(
+        MUTANTS.values(), jobs=given.jobs, scenarios=given.scenarios, seed=SEED
+    ):
+        print(each.mutant, each.oracle or "LIVES", each.scenarios, f"{each.seconds:.1f} s")
+        hunts.append(each)
     text = PAGE.read_text("utf-8")
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]
@@ -48,9 +53,24 @@ def main() -> int:
 def table(hunts: Iterable[Hunt]) -> str:
     """Return the table of some hunts, and a line that counts them."""
     rows = list(hunts)
-    killed = sum(each.killed for each in rows)
-    lines = [_row(each) for each in rows]
-    return f"{HEAD}{''.join(lines)}\n{killed} of {len(rows)} are killed.\n"
+    killed = [each for each in rows if each.killed]
+    lines = "".join(map(_row, rows))
+    middle = median(each.scenarios for each in killed) if killed else 0
+    counts = f"{len(killed)} of {len(rows)} are killed, in the median by scenario {middle:g}."
+    return f"{HEAD}{lines}\n{counts}\n"
+
+
+def _size(each: Hunt) -> str:
+    """Return how large the smallest case is."""
+    if each.shrunk is None:
+        return ""
+    sizes = {
+        "job": each.shrunk.jobs,
+        "operation": each.shrunk.ops,
+        "step": each.shrunk.steps,
+        "perturbation": each.shrunk.perturbations,
+    }
+    return ", ".join(counted(small, noun) for noun, (_, small) in sizes.items() if small)
 
 
 def rows_of(page: str) -> dict[str, list[str]]:
@@ -71,22 +91,9 @@ def _row(each: Hunt) -> str:
         str(each.scenarios),
         f"{each.seconds:.1f}",
         seed,
+        _size(each),
     )
     return f"| {' | '.join(cells)} |\n"
-
-
-def _hunts(scenarios: int, jobs: int) -> Iterator[Hunt]:
-    # Fresh interpreters: a mutant is a change of the code that runs.
-    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-        futures = [pool.submit(_hunt, name, scenarios) for name in MUTANTS]
-        for future in futures:
-            each = future.result()
-            print(each.mutant, each.oracle or "LIVES", each.scenarios, f"{each.seconds:.1f} s")
-            yield each
-
-
-def _hunt(name: str, scenarios: int) -> Hunt:
-    return hunt(MUTANTS[name], scenarios=scenarios, seed=SEED)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import trio
 
 import triphase
 from triphase.store import Disk, SimulatedStore
-from triphase_protocol import STATES, Event, JobState, TriphaseError, unstructure
+from triphase_protocol import Event, JobState, TriphaseError, unstructure
 
 from .cast import approval_of, job_type
 from .history import History
@@ -317,7 +317,7 @@ class Stage:
         told: dict[str, int] = {}
         with trio.move_on_after(PATIENCE):
             while True:
-                left = [job for job in self.disk.records() if not STATES[job.state].terminal]
+                left = self.disk.unfinished()
                 if not left:
                     return True
                 for job in left:

@@ -91,8 +91,7 @@ class Play:
 
     def unfinished(self) -> list[Job]:
         """Return the jobs that have not ended, as they lie on the disk."""
-        records = [] if self.node is None else self.node.disk.records()
-        return [job for job in records if not STATES[job.state].terminal]
+        return [] if self.node is None else self.node.disk.unfinished()
 
     def log(self) -> list[Event]:
         """Return every event that was committed, in order."""

@@ -17,10 +17,12 @@ import cyclopts
 import pytest
 
 from triphase.cli import main as command_line
+from triphase_protocol import JobState
 from triphase_simulations import cli as simulations_cli, oracles
+from triphase_simulations.bench import scenario_of
 from triphase_simulations.cli.progress import LiveProgress
 from triphase_simulations.coverage import goals
-from triphase_simulations.exploring import explore
+from triphase_simulations.exploring import Means, explore, plan_of
 from triphase_simulations.suites import SUITES
 
 from .conftest import busy_scenario
@@ -190,6 +192,9 @@ def test_a_seed_without_a_suite_is_tried_in_each(cli: Cli) -> None:
         ("replay", "1", "--suite", "nope"),
         ("replay", "x.json", "--suite", "restart"),
         ("mutants", "--scenarios", "0"),
+        ("mutants", "--jobs", "0"),
+        ("bench", "--runs", "0"),
+        ("mutants", "no-such-mistake", "--scenarios", "1"),
     ],
 )
 def test_a_wrong_command_line_is_one_line_on_stderr(cli: Cli, arguments: tuple[str, ...]) -> None:
@@ -211,6 +216,11 @@ def test_a_folder_that_cannot_be_made_is_said(cli: Cli, tiny: None, planted: Non
 
 
 @attrs.frozen
+class Counts:
+    replays: int
+
+
+@attrs.frozen
 class Hunt:
     mutant: str
     killed: bool
@@ -219,41 +229,80 @@ class Hunt:
     scenarios: int
     seconds: float
     seed: int | None
-    shipped: str
+    shipped: str = "somewhere"
+    message: str | None = None
+    shrunk: Counts | None = None
+    smallest: tuple[str, ...] = ()
+
+
+FOUND = Hunt(
+    "a", True, "O1", "restart", 12, 0.5, 99, "here", "twice", Counts(31), ("submit x", "crash")
+)
+MISSED = Hunt("b", False, None, None, 30, 2.0, None)
 
 
 @pytest.fixture
-def hunted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, int, int]]:
+def hunted(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Have two mutants, of which one is found; returns what was hunted."""
-    asked: list[tuple[Any, int, int]] = []
+    asked: list[dict[str, Any]] = []
 
-    def hunt(mutant: str, *, scenarios: int, seed: int) -> Hunt:
-        asked.append((mutant, scenarios, seed))
-        if mutant == "found":
-            return Hunt(mutant, True, "O1", "restart", 12, 0.5, 99, "somewhere")
-        return Hunt(mutant, False, None, None, scenarios, 2.0, None, "somewhere")
+    def hunt_all(mutants: list[str], **options: int) -> Iterator[Hunt]:
+        asked.append({"mutants": mutants, **options})
+        yield from ({"first": FOUND, "second": MISSED}[mutant] for mutant in mutants)
 
     module = types.ModuleType("triphase_simulations.mutants")
-    vars(module).update(MUTANTS={"a": "found", "b": "missed"}, hunt=hunt)
+    vars(module).update(MUTANTS={"a": "first", "b": "second"}, hunt_all=hunt_all)
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return asked
 
 
-def test_mutants_are_hunted_one_by_one(cli: Cli, hunted: list[tuple[Any, int, int]]) -> None:
-    ran = cli("mutants", "--scenarios", "30", "--seed", "4")
+def test_mutants_are_hunted_one_by_one(cli: Cli, hunted: list[dict[str, Any]]) -> None:
+    ran = cli("mutants", "--scenarios", "30", "--seed", "4", "--jobs", "2")
     assert ran.code == 1
-    assert hunted == [("found", 30, 4), ("missed", 30, 4)]
+    assert hunted == [{"mutants": ["first", "second"], "scenarios": 30, "seed": 4, "jobs": 2}]
     assert ran.out.splitlines() == [
-        "found\tfound by O1\t12 scenarios\t500 ms\trestart 99",
-        "missed\tnot found\t30 scenarios\t2.0 s\t-",
+        "a\tfound by O1\t12 scenarios\t500 ms\trestart 99\there\tsubmit x; crash",
+        "b\tnot found\t30 scenarios\t2.0 s\t-\tsomewhere\t-",
     ]
-    assert ran.err == "2 mistakes planted, 1 not found\n"
+    assert ran.err == (
+        "2 mistakes planted, 1 not found; "
+        "in the median after 12 scenarios, and made small in 31 runs\n"
+    )
 
 
-def test_mutants_as_json(cli: Cli, hunted: list[tuple[Any, int, int]]) -> None:
+def test_one_mutant_is_hunted_by_its_name(cli: Cli, hunted: list[dict[str, Any]]) -> None:
+    assert cli("mutants", "a").code == 0
+    assert [each["mutants"] for each in hunted] == [["first"]]
+
+
+def test_mutants_as_json(cli: Cli, hunted: list[dict[str, Any]]) -> None:
     first, second = cli("mutants", "--json").objects
-    assert (first["mutant"], first["killed"], first["seed"]) == ("found", True, 99)
+    assert (first["mutant"], first["killed"], first["seed"]) == ("a", True, 99)
+    assert (first["smallest"], first["replays"]) == (["submit x", "crash"], 31)
     assert (second["killed"], second["oracle"], second["seed"]) == (False, None, None)
+
+
+# Speed
+
+
+def test_runs_are_measured_beside_bare_ones(cli: Cli) -> None:
+    bare, one, ten = cli("bench", "--runs", "2", "--json").objects
+    assert [each["what"] for each in (bare, one, ten)] == [
+        "bare trio.run",
+        "1 job of 3 phases",
+        "10 jobs of 3 phases",
+    ]
+    assert bare["of_bare"] == 1
+    assert all(each["runs"] == 2 and each["per_second"] > 0 for each in (bare, one, ten))
+
+
+@pytest.mark.parametrize("jobs", [1, 10])
+def test_what_is_measured_does_what_it_says(jobs: int) -> None:
+    scenario = scenario_of(jobs)
+    observed = Means().observe(scenario, plan_of(scenario, 1))
+    assert observed.violations == ()
+    assert [job.state for job in observed.history.jobs] == [JobState.COMPLETED] * jobs
+    assert len(observed.history.ran) == 3 * jobs
 
 
 # The bar

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from .bench import bench
 from .mutants import mutants
 from .replay import replay
 from .simulate import simulate
@@ -15,5 +16,6 @@ COMMANDS: Final[Mapping[str, Callable[..., Any]]] = {
     "": simulate,
     "replay": replay,
     "mutants": mutants,
+    "bench": bench,
 }
 """What `triphase simulate` does by itself, and its own commands."""

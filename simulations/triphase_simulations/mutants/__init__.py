@@ -21,10 +21,10 @@ from . import (
     stores,
     waits,
 )
-from .hunting import Hunt, hunt
+from .hunting import Hunt, hunt, hunt_all
 from .mutant import Mutant, Swap
 
-__all__ = ["MUTANTS", "Hunt", "Mutant", "Swap", "hunt"]
+__all__ = ["MUTANTS", "Hunt", "Mutant", "Swap", "hunt", "hunt_all"]
 
 _SUBJECTS = (
     endings,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+import attrs
 import pytest
 
 from triphase_simulations.exploring import Means, seed_of
-from triphase_simulations.mutants import MUTANTS, Mutant, Swap, hunt
+from triphase_simulations.mutants import MUTANTS, Mutant, Swap, hunt, hunt_all
 from triphase_simulations.mutants.hunting import clean
 from triphase_simulations.mutants.mutant import MISSING
 from triphase_simulations.oracles import ORACLES
@@ -112,6 +113,22 @@ def test_it_dies(name: str) -> None:
     # What is reported shows it again.
     assert found.suite is not None
     assert found.seed == seed_of(SEED, found.scenarios - 1)
+
+
+def test_what_shows_it_is_made_small() -> None:
+    mutant = MUTANTS["rescued-by-the-clock"]
+    (found,) = hunt_all([mutant], scenarios=MOST, seed=SEED)
+    assert found.shrunk is not None
+    assert found.shrunk.confirmed
+    assert found.shrunk.jobs[1] == 1
+    assert any(line.startswith("submit") for line in found.smallest)
+
+
+def test_several_processes_find_the_same() -> None:
+    planted = [MUTANTS[name] for name in FAST[:2]]
+    ways = [hunt_all(planted, jobs=jobs, scenarios=MOST, seed=SEED) for jobs in (1, 2)]
+    one, other = ([attrs.evolve(each, seconds=0.0) for each in way] for way in ways)
+    assert one == other
 
 
 def test_without_a_mutant_all_is_well() -> None:

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from triphase_simulations.exploring import Means
+from triphase_simulations.exploring import Means, Shrunk
 from triphase_simulations.mutants import MUTANTS, Hunt
 from triphase_simulations.mutants.hunting import clean
 from triphase_simulations.suites import SUITES
@@ -50,6 +50,10 @@ LIVING = frozenset(
 )
 """Those that no oracle sees, or no suite reaches, so far. One that dies leaves this list."""
 
+SMALL = Shrunk(
+    replays=30, perturbations=(40, 2), jobs=(3, 1), ops=(2, 0), steps=(5, 0), confirmed=True
+)
+
 if not PAGE.exists():
     pytest.skip("no documentation here", allow_module_level=True)
 
@@ -83,7 +87,7 @@ def test_each_is_killed(rows: dict[str, list[str]]) -> None:
 
 
 def test_each_was_killed_in_one_of_its_suites(rows: dict[str, list[str]]) -> None:
-    for name, (_, _, killed_by, scenarios, _, seed) in rows.items():
+    for name, (_, _, killed_by, scenarios, _, seed, _) in rows.items():
         if killed_by != "nobody":
             suite = killed_by.partition(", ")[2].strip("`")
             assert suite in MUTANTS[name].suites
@@ -104,19 +108,20 @@ def test_a_table_that_is_read_back_is_the_one_that_was_written(maker: ModuleType
             seconds=0.123,
             seed=77 if killed else None,
             shipped=MUTANTS[name].shipped,
+            shrunk=SMALL if killed else None,
         )
         for name, killed in zip(names, (True, False), strict=True)
     ]
     page = f"words\n{maker.BEGIN}\n\n{maker.table(hunts)}\n{maker.END}\n"
     found = maker.rows_of(page)
     assert list(found) == names
-    assert found[names[0]][2:] == ["O1, `restart`", "3", "0.1", "`77`"]
+    assert found[names[0]][2:] == ["O1, `restart`", "3", "0.1", "`77`", "1 job, 2 perturbations"]
     assert found[names[1]][2] == "nobody"
-    assert "1 of 2 are killed." in page
+    assert "1 of 2 are killed, in the median by scenario 3." in page
 
 
 def test_the_last_rows_seed_is_clean_without_a_mutant(rows: dict[str, list[str]]) -> None:
     killed = [cells for cells in rows.values() if cells[2] != "nobody"]
-    _, _, killed_by, _, _, seed = killed[-1]
+    _, _, killed_by, _, _, seed, _ = killed[-1]
     suite = killed_by.partition(", ")[2].strip("`")
     assert clean(suite, int(seed.strip("`")), Means()) == frozenset()

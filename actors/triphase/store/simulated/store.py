@@ -12,6 +12,7 @@ import trio
 from triphase.store.backend import PAGE_MOST, Query, QueueSetting, Store, StoreStatistics
 from triphase.store.operations import Operation, Result
 from triphase_protocol import (
+    STATES,
     Event,
     EventType,
     Job,
@@ -44,6 +45,11 @@ class Disk:
     def records(self) -> list[Job]:
         """Return every job as it lies there, in the order of submission, owned or not."""
         return [row.record() for row in self._contents.rows.values()]
+
+    def unfinished(self) -> list[Job]:
+        """Return the jobs that have not ended, in the order of submission."""
+        rows = self._contents.rows.values()
+        return [row.record() for row in rows if not STATES[row.job.state].terminal]
 
     def events_after(self, seq: int) -> list[Event]:
         """Return the events above a `seq`, owned or not."""
