@@ -1,4 +1,4 @@
-"""Simulated runs a second, beside runs of trio that do nothing: it measures, and asserts nothing."""
+"""Simulated runs a second, beside runs of trio that do nothing. Nothing is asserted."""
 
 from __future__ import annotations
 
