@@ -22,7 +22,7 @@ BEGIN = "<!-- Made by docs/mutants_table.py, from here on. -->"
 END = "<!-- To here. -->"
 
 HEAD = """\
-| mutant | what is wrong | where it was shipped | killed by | scenarios | seconds | seed | smallest |
+| mutant | what is wrong | shipped in | killed by | scenarios | seconds | seed | smallest |
 | --- | --- | --- | --- | ---: | ---: | --- | --- |
 """
 
