@@ -36,9 +36,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1)
     given = parser.parse_args()
     hunts: list[Hunt] = []
-    for each in hunt_all(
-        MUTANTS.values(), jobs=given.jobs, scenarios=given.scenarios, seed=SEED
-    ):
+    for each in hunt_all(MUTANTS.values(), jobs=given.jobs, scenarios=given.scenarios, seed=SEED):
         print(each.mutant, each.oracle or "LIVES", each.scenarios, f"{each.seconds:.1f} s")
         hunts.append(each)
     text = PAGE.read_text("utf-8")

@@ -23,6 +23,9 @@ class Directory:
         self._supervisor: Supervisor | None = None
         self._runs: dict[str, int] = {}
         self._actors: dict[str, ActorRef[JobMessage]] = {}
+        self._unborn: dict[str, JobActor] = {}
+        """Actors that have been handed their jobs, and have not had a turn."""
+
         self._claiming: dict[str, trio.Event] = {}
         self._idle = trio.Event()
         self._idle.set()
@@ -41,13 +44,15 @@ class Directory:
             reconciler, or the next open, finds it.
         """
         assert self._supervisor is not None, "the job supervisor has not been started"
+        actor = JobActor(self._surroundings, job, effects, lambda: self._forget(job))
         self._actors[job.id] = self._supervisor.start_nowait(
-            lambda: JobActor(self._surroundings, job, effects, lambda: self._forget(job)),
+            lambda: self._unborn.pop(job.id),
             name=f"job:{job.id}:{job.run}",
             # A crash puts the job back (`JobActor.stopped`), and its next run gets an actor of
             # its own: a restart here would be a second owner of one run.
             restart="temporary",
         )
+        self._unborn[job.id] = actor
         self._runs[job.id] = job.run
         if self._idle.is_set():
             self._idle = trio.Event()
@@ -94,6 +99,13 @@ class Directory:
             await self._idle.wait()
         await trio.lowlevel.checkpoint()
 
+    async def put_back(self) -> None:
+        """Put back the jobs whose actors were stopped before their first turn. A checkpoint."""
+        while self._unborn:
+            _, actor = self._unborn.popitem()
+            await actor.stopped()
+        await trio.lowlevel.checkpoint()
+
     def _forget(self, job: Job) -> None:
         if self._runs.get(job.id) == job.run:
             del self._runs[job.id], self._actors[job.id]
@@ -124,3 +136,7 @@ class JobSupervisor(Actor[Never]):
         async with open_supervisor(name="jobs", ordered=False) as supervisor:
             self._directory.attach(supervisor)
             await mailbox.receive()
+
+    async def stopped(self) -> None:
+        """Put back what no job actor has: a supervisor starts nobody that it has stopped."""
+        await self._directory.put_back()

@@ -200,6 +200,7 @@ class JobActor(Actor[JobMessage]):
         if deadline is not None and not self._ended:
             await self._time_out(context, deadline)
         if now >= self._timers.harder and not self._ended:
+            self._timers.harder = math.inf
             await self._carry_out(context, await self._move(StopHarder(run=self._job.run)))
         if now >= self._timers.abandon and not self._ended:
             await self._abandon(context)
@@ -359,8 +360,9 @@ class JobActor(Actor[JobMessage]):
         if timeouts.run is not None:
             self._timers.limits[Deadline.RUN] = now + timeouts.run
         if timeouts.job is not None and self._job.started_at is not None:
-            left = self._job.started_at + timeouts.job - self._around.clock.now()
-            self._timers.limits[Deadline.JOB] = now + left
+            # A clock that was set back gives it no more than its whole time.
+            past = max(0.0, self._around.clock.now() - self._job.started_at)
+            self._timers.limits[Deadline.JOB] = now + timeouts.job - past
 
     async def _start(self, context: _Run, index: int) -> None:
         phase, now = context.definition.phases[index], trio.current_time()
@@ -384,10 +386,12 @@ class JobActor(Actor[JobMessage]):
         if stop is None or self._handling is None:
             return
         asking = stop.step is StopStep.ASK
-        wall = self._around.clock.now()
-        harder = now + max(0.0, stop.cancel_at - wall) if asking else math.inf
+        # Not before the stop was decided: a clock that was set back since would prolong the graces.
+        wall = max(stop.asked_at, self._around.clock.now())
+        harder = now + max(0.0, stop.cancel_at - wall)
         abandon = now + max(0.0, stop.grace_until - wall) + _extra(phase)
         # A second reason to stop gives no second grace.
+        harder = min(self._timers.harder, harder) if asking else math.inf
         self._timers.begin_to_stop(harder, min(self._timers.abandon, abandon))
         if asking:
             self._handling.ask()

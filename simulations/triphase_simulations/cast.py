@@ -15,7 +15,7 @@ import trio
 import triphase
 from triphase_protocol import OnRestart, Retry
 
-from .world import PROCESS, WORLD, ProcessKilled
+from .world import PROCESS, WORLD
 
 HUGE: Final = 5_000_000
 """Characters of a result that is too large to be stored."""
@@ -130,12 +130,8 @@ async def perform(tries: list[list[Step]], ctx: triphase.Context) -> Any:
     except trio.Cancelled:
         how = "cancelled"
         raise
-    except ProcessKilled:
-        how = ""
-        raise
     finally:
-        if how:
-            done(how)
+        done(how)
 
 
 def perform_plainly(tries: list[list[Step]], ctx: triphase.Context) -> Any:

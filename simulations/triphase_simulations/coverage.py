@@ -18,6 +18,7 @@ from triphase_protocol import (
     Event,
     EventType,
     JobState,
+    StopCause,
     StopHow,
     next_state,
 )
@@ -173,6 +174,52 @@ def _decided_twice(history: History) -> bool:
     return any(count > 1 for count in asked.values())
 
 
+def _asked_again(history: History) -> bool:
+    """An approval was asked for once more, since a retry had made what it rests on anew."""
+    approved: set[tuple[str, str | None]] = set()
+    for event in _events(history, "job.approved", "job.gated"):
+        if event.type is EventType.JOB_APPROVED:
+            approved.add((event.job, event.phase))
+        elif (event.job, event.phase) in approved:
+            return True
+    return False
+
+
+def _cancelled_in_a_timeout(history: History) -> bool:
+    """A cancel was asked for while a timeout was stopping the job."""
+    timing_out: set[tuple[str, int]] = set()
+    for event in _events(history, "job.stopping"):
+        if event.data["cause"] == StopCause.TIMEOUT.value:
+            timing_out.add((event.job, event.run))
+        elif (event.job, event.run) in timing_out:
+            return True
+    return False
+
+
+def _waited_for_a_later_run(history: History) -> bool:
+    """A wait was answered with the end of a run that a retry had begun."""
+    retried = {(event.job, event.run) for event in _events(history, "job.retried")}
+    return any(
+        entry.data["op"] == "wait"
+        and (entry.data["answer"]["job"], entry.data["answer"]["run"]) in retried
+        for entry in history.all("answered")
+    )
+
+
+def _waited_at_the_close(history: History) -> bool:
+    return any(
+        entry.data["op"] == "wait" and entry.data["error"] == "closed"
+        for entry in history.all("denied")
+    )
+
+
+def _retried_before_a_deletion(history: History) -> bool:
+    """A job was retried less than a moment before others that were as old were deleted."""
+    retried = [event.at for event in _events(history, "job.retried")]
+    deleted = [event.at for event in _events(history, "job.deleted")]
+    return any(0 <= gone - again < 0.1 for gone in deleted for again in retried)
+
+
 _GOALS: Final[Mapping[str, Goal]] = {
     **{
         f"cancelled: {how.value}": _cancelled(how)
@@ -203,6 +250,11 @@ _GOALS: Final[Mapping[str, Goal]] = {
     "a transaction of three jobs": _grouped,
     "a retry from the middle": _retried_from_the_middle,
     "a gate decided twice": _decided_twice,
+    "an approval asked for again": _asked_again,
+    "a cancel during a timeout": _cancelled_in_a_timeout,
+    "a wait for a later run": _waited_for_a_later_run,
+    "a wait as the runtime closes": _waited_at_the_close,
+    "a retry just before a deletion": _retried_before_a_deletion,
     "a job was deleted": _had(EventType.JOB_DELETED),
     "somebody met a deleted job": _denied("gone"),
     **{

@@ -18,7 +18,7 @@ from triphase_protocol import Event, TriphaseError
 
 from .escapes import SimulationEscape
 from .sim_moments import Moments
-from .world import PROCESS, Process, ProcessKilled, World, WorldStore
+from .world import PROCESS, Process, World, WorldStore
 
 R = TypeVar("R")
 
@@ -372,9 +372,5 @@ def _ending(done: Callable[[str], None]) -> Generator[None]:
     except trio.Cancelled:
         how = "cancelled"
         raise
-    except ProcessKilled:
-        how = ""
-        raise
     finally:
-        if how:
-            done(how)
+        done(how)

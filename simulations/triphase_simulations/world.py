@@ -125,7 +125,12 @@ class World:
         self.history.note(self.now(), lane, what, **data)
 
     def ran(self, lane: str, ctx: triphase.Context) -> Callable[[str], None]:
-        """Note that a handler was started; returns what notes how it ended."""
+        """Note that a handler was started; returns what notes how it ended.
+
+        What is left of a dead process is let run on when all is over, and cancelled then: that is
+        no end of a handler, and is not noted.
+        """
+        process = PROCESS.get()
         began = Ran(
             process=lane,
             job=ctx.job_id,
@@ -138,6 +143,8 @@ class World:
         self.history.ran.append(began)
 
         def done(how: str) -> None:
+            if process is not None and process.dead:
+                return
             ended = attrs.evolve(began, ended=round(self.now(), 6), how=how)
             self.history.ran[place] = ended
 

@@ -163,6 +163,13 @@ async def test_a_deadline_that_is_earlier_than_the_one_waited_for_rings_first(
 
 
 @triphase.job(timeout=100)
+class Endless:
+    @triphase.phase()
+    async def only(self, ctx: triphase.Context) -> None:
+        await trio.sleep_forever()
+
+
+@triphase.job(timeout=100)
 class Whole:
     @triphase.phase(retry=triphase.Retry(attempts=99, backoff=30, factor=1, jitter=False))
     async def only(self, ctx: triphase.Context) -> None:
@@ -201,6 +208,55 @@ async def test_a_step_of_the_wall_clock_neither_ends_nor_prolongs_what_runs(
     assert isinstance(outcome, triphase.Failed)
     assert took == pytest.approx(38)
     assert [event.seq for event in events] == sorted(event.seq for event in events)
+
+
+async def test_a_wall_clock_that_is_set_back_as_a_run_begins_gives_no_more_than_the_whole_time(
+    clock: triphase.TrioClock, autojump_clock: trio.testing.MockClock
+) -> None:
+    disk = Disk()
+
+    def set_back(point: str) -> None:
+        types = {event.type for event in disk.events_after(0)}
+        if point == "after" and triphase.EventType.JOB_STARTED in types and clock.now() > begun:
+            clock.step(-3600)
+
+    begun = clock.now() - 60
+    store = SimulatedStore(disk, at=set_back)
+    async with triphase.open_runtime([Endless], store=store, clock=clock) as runtime:
+        outcome, took, _ = await ended(runtime, await runtime.submit(Endless()))
+    assert isinstance(outcome, triphase.Failed)
+    assert took == pytest.approx(100)
+
+
+async def test_a_wall_clock_that_is_set_back_as_a_stop_is_written_prolongs_no_grace(
+    clock: triphase.TrioClock, autojump_clock: trio.testing.MockClock
+) -> None:
+    disk = Disk()
+
+    def set_back(point: str) -> None:
+        stopping = triphase.EventType.JOB_STOPPING
+        if point == "after" and disk.events_after(0)[-1].type is stopping:
+            clock.step(-3600)
+
+    store = SimulatedStore(disk, at=set_back)
+    async with triphase.open_runtime([Asked], store=store, clock=clock) as runtime:
+        outcome, took, _ = await ended(runtime, await runtime.submit(Asked(40)))
+    assert isinstance(outcome, triphase.Failed)
+    assert took == pytest.approx(10 + 8)
+
+
+async def test_a_cancel_after_the_wall_clock_was_set_back_prolongs_no_grace(
+    reopen: Reopen, clock: triphase.TrioClock, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with triphase.open_runtime([Asked], store=reopen(), clock=clock) as runtime:
+        job = await runtime.submit(Asked(8))
+        await trio.sleep(12)
+        clock.step(-3600)
+        await job.cancel()
+        outcome, took, _ = await ended(runtime, job)
+    assert isinstance(outcome, triphase.Cancelled)
+    # Asked after 10 s, cancelled after 15, and two more to clean up.
+    assert took == pytest.approx(17 - 12)
 
 
 async def test_a_step_of_the_wall_clock_moves_what_waits_by_no_more_than_the_step(

@@ -207,6 +207,29 @@ async def test_many_cancels_at_once_make_one_end(reopen: Reopen, gate: Gate) -> 
     assert gate.inside == 0
 
 
+async def test_a_cancel_that_meets_another_is_told_that_the_job_is_being_cancelled(
+    reopen: Reopen, gate: Gate
+) -> None:
+    told: list[triphase.Job] = []
+
+    async def cancel(job: triphase.JobHandle, by: str) -> None:
+        told.append(await job.cancel(by=by))
+
+    async with triphase.open_runtime([Held], store=reopen()) as runtime:
+        job = await runtime.submit(Held("a"))
+        await trio.testing.wait_all_tasks_blocked()
+        # Each of them reads a job that runs; only then the first of them is carried out.
+        async with trio.open_nursery() as nursery:
+            for by in "abc":
+                nursery.start_soon(cancel, job, by)
+        assert [each.state.value for each in told] == ["stopping"] * 3
+        assert len({each.version for each in told}) == 1
+        assert isinstance(await job.wait(), triphase.Cancelled)
+        # To one that has ended the same cancel is refused, and says how it did.
+        with pytest.raises(triphase.IllegalTransition, match="it is cancelled"):
+            await job.cancel()
+
+
 async def test_a_cancel_at_the_phase_boundary_makes_one_end_and_runs_nothing_after(
     reopen: Reopen,
 ) -> None:

@@ -8,6 +8,7 @@ from triphase.admission import Blocker, blockers, room
 from triphase.arguments import checked_run, checked_words
 from triphase.handle import JobHandle
 from triphase_protocol import (
+    STATES,
     Approve,
     CancelJob,
     DefinitionChanged,
@@ -47,17 +48,17 @@ class Changing(Base):
           JobNotFound: if there is no job of that id.
           RuntimeClosed: if the runtime's block has been left.
         """
-        job = await self.get(id)
-        if job.state is JobState.STOPPING and job.stop and job.stop.cause is StopCause.CANCEL:
-            return job
-        ask_grace, grace = self._parts.registry.graces_of(job)
-        command = CancelJob(
-            reason=checked_words("reason", reason),
-            by=checked_words("by", by),
-            ask_grace=ask_grace,
-            grace=grace,
-        )
-        return await self._parts.orders.give(job.id, command)
+        words = checked_words("reason", reason), checked_words("by", by)
+        while not _is_being_cancelled(job := await self.get(id)):
+            ask_grace, grace = self._parts.registry.graces_of(job)
+            command = CancelJob(reason=words[0], by=words[1], ask_grace=ask_grace, grace=grace)
+            try:
+                return await self._parts.orders.give(job.id, command)
+            except IllegalTransition:
+                # One that had not ended was moved since it was read: by another cancel, perhaps.
+                if STATES[job.state].terminal:
+                    raise
+        return job
 
     async def retry(
         self, id: str | JobHandle, *, from_phase: str | None = None, by: str | None = None
@@ -216,6 +217,11 @@ class Changing(Base):
         gate = _gate_of(after, command.phase)
         assert gate is not None, "a gate that was decided is there"
         return gate
+
+
+def _is_being_cancelled(job: Job) -> bool:
+    stop = job.stop if job.state is JobState.STOPPING else None
+    return stop is not None and stop.cause is StopCause.CANCEL
 
 
 def _last_asked(job: Job) -> str | None:

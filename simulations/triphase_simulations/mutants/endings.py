@@ -202,7 +202,7 @@ MUTANTS = (
         name="cancelled-before-it-stopped",
         says="`cancelled` is committed while the handler still runs, which nobody stops.",
         shipped="Hatchet says so of timeouts: the task need not have stopped",
-        oracles=("O7",),
+        oracles=("O7", "O28"),
         suites=("cancel_at_phase_boundary",),
         swaps=_cancelled_at_once,
     ),

@@ -148,9 +148,7 @@ def _hunt_named(name: str, scenarios: int, seed: int) -> Hunt:
     return hunt(MUTANTS[name], scenarios=scenarios, seed=seed, smallest=True)
 
 
-def _first(
-    mutant: Mutant, scenarios: int, seed: int, means: Means
-) -> tuple[int, Failure | None]:
+def _first(mutant: Mutant, scenarios: int, seed: int, means: Means) -> tuple[int, Failure | None]:
     """Return the number of the first scenario that shows the mistake, and the failure it is."""
     with calm_memory() as after_run:
         for number in range(scenarios):

@@ -282,7 +282,7 @@ MUTANTS = (
         says="A deletion does not see that the job was retried a moment ago.",
         shipped="pgqueuer: a stale finish deletes a job that another worker runs",
         oracles=("O13",),
-        suites=("everything",),
+        suites=("retention",),
         swaps=_cancel_that_deletes,
     ),
     Mutant(

@@ -17,16 +17,18 @@ from triphase_simulations.history import History
 from triphase_simulations.scenario import Scenario
 
 from .budgets import Budgets
+from .cancels import NothingAfterCancel
 from .deadlines import Overdue, StopsInTime
 from .gates import Gates
 from .handlers import NothingLeftBehind, OneHandler
-from .listening import DurableFirst, NoLostWakeup
+from .listening import DurableFirst
 from .order import Fencing, Folding, Numbering
 from .phases import CompletedStays, ProgressRises
 from .slots import Explained, Limits, WorkConserving
 from .survival import Accepted, Survival
-from .terminals import NothingAfterCancel, OneEnd, OnlyTheEndedAreDeleted, TerminalStays
+from .terminals import OneEnd, OnlyTheEndedAreDeleted, TerminalStays
 from .violations import Oracle, Violation
+from .waking import NoLostWakeup
 
 __all__ = ["ORACLES", "Oracle", "Violation", "judge"]
 

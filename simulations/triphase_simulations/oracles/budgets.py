@@ -11,6 +11,7 @@ from triphase_simulations.cast import TypeSpec
 from triphase_simulations.history import History
 from triphase_simulations.scenario import Scenario
 
+from .interruptions import wrong_interruptions
 from .lives import Step
 from .reading import Reading, part
 from .violations import Violation
@@ -28,8 +29,9 @@ class Budgets:
     says = "Tries are charged to their cause, and a job fails exactly when a budget is used up."
 
     def judge(self, history: History, scenario: Scenario) -> Iterable[Violation]:
-        """Return charges that are wrong, and ends that came too early or not at all."""
+        """Return wrong charges, ends that came too early or not at all, and policies not kept."""
         reading = Reading(history, scenario)
+        yield from wrong_interruptions(reading, self.name)
         for job, steps in reading.steps.items():
             spent: dict[str, Counter[str]] = {}
             for place, step in enumerate(steps):

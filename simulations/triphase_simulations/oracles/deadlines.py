@@ -1,4 +1,4 @@
-"""Times: what waits too long is ended, and what is to stop has stopped within its graces."""
+"""Times: what takes too long is ended, and what is to stop has stopped within its graces."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from triphase_protocol import EventType, JobState, StopCause
 from triphase_simulations.history import History
 from triphase_simulations.scenario import Scenario
 
+from .due import wrong_dues
 from .lives import Life, Step
-from .reading import EPOCH, MOMENT, Reading, part
+from .reading import EPOCH, MOMENT, Reading, is_stubborn, part
+from .tries import wrong_tries
 from .violations import Violation
 
-LOOK_MOST: Final = 10.5
+LOOK_MOST: Final = 0.5
 """Virtual seconds that a deadline may have passed before somebody acts on it."""
 
 _WAITING: Final = (JobState.SCHEDULED, JobState.GATED, JobState.QUEUED)
-_COOPERATIVE: Final = {"sleep", "progress", "forever", "swallow", "return", "raise", "snooze"}
 
 
 @attrs.frozen
@@ -28,6 +29,7 @@ class _Wait:
 
     job: str
     seq: int
+    begun: float
     deadline: float
     end: float | None
     """When it ended; None if it did not."""
@@ -40,11 +42,17 @@ class Overdue:
     """O22."""
 
     name = "O22"
-    says = "A job that has waited too long is ended within ten seconds, and not before."
+    says = "What has waited or run too long is ended as soon as somebody is there, and not before."
 
     def judge(self, history: History, scenario: Scenario) -> Iterable[Violation]:
-        """Return waits that were too long, and ends that came too early."""
+        """Return waits and tries that were too long, and ends that came too early.
+
+        Of tries that were too long only those are judged that a cancel ends at once. Where the wall
+        clock was set, no wait is judged, and no deadline of a whole job.
+        """
         reading = Reading(history, scenario)
+        yield from wrong_tries(reading, self.name)
+        yield from wrong_dues(reading, self.name)
         if reading.stepped:
             return
         windows = reading.windows()
@@ -53,7 +61,7 @@ class Overdue:
                 end = history.seconds if wait.end is None else wait.end
                 for begin, until in windows:
                     # From when on a process that is there for long enough could have acted.
-                    since = max(begin, wait.deadline)
+                    since = max(begin, wait.begun, wait.deadline)
                     if since + LOOK_MOST <= until and end > since + LOOK_MOST:
                         message = "its deadline passed, and nobody acted on it"
                         yield Violation(self.name, job, wait.seq, since, message)
@@ -104,7 +112,7 @@ def _waits(reading: Reading, job: str) -> Iterator[_Wait]:
         last = moving[place + 1] if place + 1 < len(moving) else None
         end = None if last is None else reading.virtual(last.event)
         if deadlines:
-            yield _Wait(job, event.seq, min(deadlines), end, last)
+            yield _Wait(job, event.seq, time, min(deadlines), end, last)
 
 
 class StopsInTime:
@@ -139,8 +147,7 @@ class StopsInTime:
         event = asked.event
         begin = reading.virtual(event)
         script = reading.script(event.job, *what)
-        gentle = script is not None and all(step[0] in _COOPERATIVE for step in script)
-        bound = event.data["cancel_at" if gentle else "grace_until"] - EPOCH
+        bound = event.data["grace_until" if is_stubborn(script) else "cancel_at"] - EPOCH
         life = _life(reading, begin)
         if life is None or begin < reading.calm_since:
             return

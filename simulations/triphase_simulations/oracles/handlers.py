@@ -1,21 +1,21 @@
-"""Handlers: one of a job at a time, and none when its process has gone."""
+"""Handlers: one of a job at a time, none beyond its try, and none when its process has gone."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from itertools import combinations
 from typing import Final
 
-from triphase_protocol import StopHow
+from triphase_protocol import Event, EventType, StopHow
 from triphase_simulations.history import History, Ran
 from triphase_simulations.scenario import Scenario
 
 from .lives import Life
-from .reading import MOMENT, Reading, holds
+from .reading import MOMENT, Reading, holds, is_stubborn
 from .violations import Violation
 
-_STUBBORN: Final = {"shield", "never", "tidy"}
-"""Steps of a script that a cancel does not end at once."""
+_ENDS: Final = (EventType.PHASE_FAILED, EventType.PHASE_CANCELLED, EventType.PHASE_INTERRUPTED)
 
 _NOT_ITS_OWN: Final = {"client", "end", "follower", "handlers", "op", "phase"}
 """Tasks that are there when a runtime has closed: those of its users, and handlers given up."""
@@ -25,10 +25,17 @@ class OneHandler:
     """O7."""
 
     name = "O7"
-    says = "Of a job there runs at most one handler at a time, but for those that were given up."
+    says = (
+        "Of a job there runs at most one handler at a time, and none when its try has ended, but "
+        "for those that were given up."
+    )
 
     def judge(self, history: History, scenario: Scenario) -> Iterable[Violation]:
-        """Return handlers that were started beside another of their job."""
+        """Return handlers that ran beside another of their job, and after the end of their try.
+
+        A shutdown gives up a handler that will not stop, and no event tells of it: whatever such
+        a handler does is not judged. What runs on in a cancelled run is for O28.
+        """
         reading = Reading(history, scenario)
         given_up = {
             (event.job, event.run)
@@ -44,15 +51,44 @@ class OneHandler:
                 end = history.seconds if first.ended is None else first.ended
                 if second.began >= end - MOMENT or (job, first.run) in given_up:
                     continue
-                if reading.refused and self._is_stubborn(reading, first):
+                if reading.refused and _is_stubborn(reading, first):
                     # Its actor crashed and gave it up: there is no event that tells.
                     continue
                 message = f"a handler of {second.phase} started beside one of {first.phase}"
                 yield Violation(self.name, job, None, second.began, message)
+        if not reading.stepped and not reading.refused:
+            yield from self._outlived(reading, given_up)
 
-    def _is_stubborn(self, reading: Reading, ran: Ran) -> bool:
-        script = reading.script(ran.job, ran.phase, ran.attempt)
-        return script is None or any(step[0] in _STUBBORN for step in script)
+    def _outlived(self, reading: Reading, given_up: set[tuple[str, int]]) -> Iterable[Violation]:
+        ends = _ends(reading)
+        for ran in reading.ran:
+            end = ends.get((ran.job, ran.run, ran.phase, ran.attempt))
+            if end is None or (ran.job, ran.run) in given_up or _is_stubborn(reading, ran):
+                continue
+            ended = reading.seconds if ran.ended is None else ran.ended
+            if ended > reading.virtual(end) + MOMENT:
+                message = f"the handler of {ran.phase} ran on after {end.type.value}"
+                yield Violation(self.name, ran.job, end.seq, reading.virtual(end), message)
+
+
+def _ends(reading: Reading) -> dict[tuple[str, int, str, int], Event]:
+    """Return how each try ended that did not complete; without those of cancelled runs."""
+    cancelled = {
+        (event.job, event.run) for event in reading.log if event.type is EventType.JOB_CANCELLED
+    }
+    found: dict[tuple[str, int, str, int], Event] = {}
+    for event in reading.log:
+        of_a_cancel = (
+            event.type is EventType.PHASE_CANCELLED and (event.job, event.run) in cancelled
+        )
+        if event.type in _ENDS and not of_a_cancel:
+            key = (event.job, event.run, str(event.phase), int(event.data.get("attempt", 0)))
+            found.setdefault(key, event)
+    return found
+
+
+def _is_stubborn(reading: Reading, ran: Ran) -> bool:
+    return is_stubborn(reading.script(ran.job, ran.phase, ran.attempt))
 
 
 class NothingLeftBehind:
@@ -67,6 +103,7 @@ class NothingLeftBehind:
         """Return what processes left behind, and what was committed while none was there."""
         reading = Reading(history, scenario)
         for number, life in enumerate(reading.lives):
+            yield from self._started(reading, life)
             if life.gone is None:
                 continue
             following = reading.lives[number + 1 : number + 2]
@@ -75,6 +112,17 @@ class NothingLeftBehind:
             if not life.killed:
                 yield from self._left(life)
                 yield from self._held(reading, life, life.gone)
+
+    def _started(self, reading: Reading, life: Life) -> Iterable[Violation]:
+        """Find what a process started when it was to start nothing more."""
+        if reading.stepped or life.until == -math.inf:
+            return
+        last = math.inf if life.gone is None else life.gone
+        for event in reading.log:
+            time = reading.virtual(event)
+            if event.type is EventType.JOB_STARTED and life.until + MOMENT < time <= last + MOMENT:
+                message = "a job was started when its process was to start nothing more"
+                yield Violation(self.name, event.job, event.seq, time, message)
 
     def _left(self, life: Life) -> Iterable[Violation]:
         for name in life.left:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from triphase_protocol import TERMINAL_EVENTS, Event, EventType, Job, PhaseState
+from triphase_protocol import TERMINAL_EVENTS, Event, EventType, Job, JobState, PhaseState
 from triphase_simulations.history import History
 from triphase_simulations.scenario import Scenario
 
@@ -111,13 +111,20 @@ class CompletedStays:
             if row.terminal and phase.state in (PhaseState.PENDING, PhaseState.RUNNING):
                 message = f"the job has ended, and {phase.name} is {phase.state.value}"
                 yield Violation(self.name, row.id, None, None, message)
+            elif row.state is JobState.COMPLETED and phase.state is not PhaseState.COMPLETED:
+                message = f"the job has completed, and {phase.name} is {phase.state.value}"
+                yield Violation(self.name, row.id, None, None, message)
             if phase.state is not PhaseState.COMPLETED:
                 continue
             expected = _result(reading, row, phase.name, phase.attempt)
             if expected is not _NO_RESULT and phase.result != expected:
                 message = f"the result of {phase.name} is not what its handler returned"
                 yield Violation(self.name, row.id, None, None, message)
-        if row.state.value == "completed" and row.phases and row.result != row.phases[-1].result:
+        interrupted = any(phase.state is PhaseState.INTERRUPTED for phase in row.phases)
+        if row.state is JobState.INTERRUPTED and not interrupted:
+            message = "the job was interrupted, and none of its phases says so"
+            yield Violation(self.name, row.id, None, None, message)
+        if row.state is JobState.COMPLETED and row.phases and row.result != row.phases[-1].result:
             message = "the job's result is not that of its last phase"
             yield Violation(self.name, row.id, None, None, message)
 

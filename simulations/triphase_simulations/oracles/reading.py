@@ -38,6 +38,9 @@ MOMENT: Final = 1e-5
 STALL_MOST: Final = 15.0
 """Virtual seconds after which no stall is left that had begun before."""
 
+_STUBBORN: Final = {"shield", "never", "tidy"}
+"""Steps of a script that a cancel does not end at once."""
+
 _MOVES: Final = tuple(
     (event_type, state)
     for row in TRANSITIONS.values()
@@ -145,21 +148,25 @@ class Reading:
     @cached_property
     def calm_since(self) -> float:
         """From when on nothing took longer than it should; infinity if that is not known."""
-        if self.stepped:
-            return math.inf
+        return math.inf if self.stepped else self.quiet_since
+
+    @cached_property
+    def quiet_since(self) -> float:
+        """The same for what goes by a clock that nobody sets."""
         quiet = next((entry.time for entry in self.history.all("quiet")), math.inf)
         stalled = any(kind == "stall" for kind, _, _ in self.history.used)
         since = quiet + STALL_MOST if stalled else 0.0
         refused = [entry.time for entry in self.history.all("refused")]
         return max(since, *(time + STALL_MOST for time in refused)) if refused else since
 
-    def windows(self) -> list[tuple[float, float]]:
-        """Return when a process was up and undisturbed."""
+    def windows(self, since: float | None = None) -> list[tuple[float, float]]:
+        """Return when a process was up and undisturbed: from `calm_since` on, or *since*."""
+        calm = self.calm_since if since is None else since
         found: list[tuple[float, float]] = []
         for life in self.lives:
             if life.opened is None:
                 continue
-            begin, end = max(life.opened, self.calm_since), min(life.until, self.seconds)
+            begin, end = max(life.opened, calm), min(life.until, self.seconds)
             if begin < end:
                 found.append((begin, end))
         return found
@@ -239,6 +246,11 @@ class Reading:
 def part(value: Json, key: str) -> Any:
     """Return what a JSON object has under a key; None if it has nothing, or is no object."""
     return cast("dict[str, Any]", value).get(key) if isinstance(value, dict) else None
+
+
+def is_stubborn(script: list[list[object]] | None) -> bool:
+    """True if a cancel may not end at once what does this, or nobody knows what it does."""
+    return script is None or any(step[0] in _STUBBORN for step in script)
 
 
 def holds(state: JobState | None) -> bool:

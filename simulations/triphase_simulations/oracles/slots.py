@@ -65,16 +65,17 @@ class Limits:
     """O5, and O25: the holders are counted from the states alone."""
 
     name = "O5"
-    says = "No queue, nor the store, ever has more holders than its limit; each start one release."
+    says = "No queue, nor the store, has more holders than its limit, and a paused one no new ones."
 
     def judge(self, history: History, scenario: Scenario) -> Iterable[Violation]:
-        """Return transactions after which too many hold a slot, and slots taken twice."""
+        """Return transactions after which too many hold a slot, and slots that were not free."""
         reading = Reading(history, scenario)
         for job, steps in reading.steps.items():
             for step in steps:
                 if step.event.type is EventType.JOB_STARTED and holds(step.before):
                     message = "started while it held a slot"
                     yield Violation(self.name, job, step.event.seq, None, message)
+        yield from self._paused(reading)
         if not history.limits:
             return
         for moment in _moments(reading):
@@ -85,6 +86,20 @@ class Limits:
                     where = f"queue {queue}" if queue else "the store"
                     message = f"{counts[queue]} hold a slot of {where}, the limit is {limit}"
                     yield Violation(self.name, None, moment.seq, None, message)
+
+    def _paused(self, reading: Reading) -> Iterable[Violation]:
+        """Find what was started from a queue that was paused for certain."""
+        pauses = list(_pauses(reading))
+        for job, steps in reading.steps.items() if pauses else ():
+            queue = steps[0].event.data.get("queue")
+            for step in steps:
+                time = reading.virtual(step.event)
+                if step.event.type is EventType.JOB_STARTED and any(
+                    queue == paused and begin + MOMENT < time < end - MOMENT
+                    for paused, begin, end in pauses
+                ):
+                    message = f"started while its queue {queue} was paused"
+                    yield Violation(self.name, job, step.event.seq, time, message)
 
 
 class WorkConserving:
@@ -100,8 +115,9 @@ class WorkConserving:
         if not history.limits or not windows:
             return
         moments = list(_moments(reading))
-        following = [moment.first for moment in moments[1:]] + [history.seconds]
-        for moment, until in zip(moments, following, strict=True):
+        following = [*(moment.first for moment in moments[1:]), history.seconds]
+        # Of no moment at all, nothing follows: strict would mind.
+        for moment, until in zip(moments, following, strict=False):
             for begin, end in windows:
                 if min(until, end) - max(moment.last, begin) > SLACK:
                     yield from self._idle(history, moment, max(moment.last, begin))
@@ -155,6 +171,31 @@ class Explained:
             or (step.event.job == job and step.event.type is not EventType.JOB_QUEUED)
             for step in near
         )
+
+
+def _pauses(reading: Reading) -> Iterator[tuple[str, float, float]]:
+    """Return which queue was paused from when until when, for certain.
+
+    From the answer to a pause until somebody asks for a resume; what was asked for before that
+    answer and not answered by then counts too, since it may come after the pause.
+    """
+    if reading.stepped:
+        return
+    about = {f"op:{number}": op.about for number, op in enumerate(reading.scenario.ops)}
+    resumes = [call for call in reading.calls if call.op == "resume"]
+    for pause in reading.calls:
+        answer = pause.answer
+        if pause.op != "pause" or answer is None or answer.what != "answered":
+            continue
+        queue = about.get(pause.asked.lane)
+        ends = [
+            resume.asked.time
+            for resume in resumes
+            # The one at the end of a run resumes every queue, and does not say which.
+            if about.get(resume.asked.lane, queue) == queue
+            and (resume.answer is None or resume.answer.time >= pause.asked.time)
+        ]
+        yield str(queue), answer.time, min(ends, default=math.inf)
 
 
 def _open_since(reading: Reading) -> float:

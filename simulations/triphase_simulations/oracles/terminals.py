@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
-from triphase_protocol import TERMINAL_EVENTS, TRANSITIONS, Event, EventType, JobState, StopHow
+from triphase_protocol import TERMINAL_EVENTS, TRANSITIONS, Event, EventType, JobState
 from triphase_simulations.history import History
 from triphase_simulations.scenario import Scenario
 
@@ -72,44 +72,6 @@ class OneEnd:
             elif _STATE_OF[end.type] is not row.state:
                 message = f"the row says {row.state.value}, the event {end.type.value}"
                 yield Violation(self.name, row.id, end.seq, None, message)
-
-
-class NothingAfterCancel:
-    """O28."""
-
-    name = "O28"
-    says = "Once a job is cancelled nothing of that run happens, starts or still runs."
-
-    def judge(self, history: History, scenario: Scenario) -> Iterable[Violation]:
-        """Return what went on in cancelled runs."""
-        cancelled: dict[tuple[str, int], Event] = {}
-        put_back: set[tuple[str, int, str | None]] = set()
-        for event in history.log:
-            end = cancelled.get((event.job, event.run))
-            if event.type is EventType.JOB_CANCELLED:
-                cancelled.setdefault((event.job, event.run), event)
-            elif event.type is EventType.PHASE_INTERRUPTED:
-                put_back.add((event.job, event.run, event.phase))
-            if end is not None and event.phase is not None:
-                message = f"{event.type.value} after the run was cancelled"
-                yield Violation(self.name, event.job, event.seq, None, message)
-        reading = Reading(history, scenario)
-        if reading.stepped:
-            return
-        for ran in reading.ran:
-            end = cancelled.get((ran.job, ran.run))
-            if end is None or end.data.get("how") == StopHow.ABANDONED.value:
-                continue
-            time = reading.virtual(end)
-            if ran.began > time + MOMENT:
-                message = f"the handler of {ran.phase} started after its run was cancelled"
-                yield Violation(self.name, ran.job, end.seq, ran.began, message)
-            elif (ran.job, ran.run, ran.phase) in put_back:
-                # It was given up before, when its runtime closed or its actor crashed.
-                continue
-            elif (ran.ended if ran.ended is not None else reading.seconds) > time + MOMENT:
-                message = f"the handler of {ran.phase} ran on when its run was cancelled"
-                yield Violation(self.name, ran.job, end.seq, time, message)
 
 
 class OnlyTheEndedAreDeleted:

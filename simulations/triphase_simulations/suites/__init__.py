@@ -10,7 +10,17 @@ import attrs
 from triphase_simulations.drawing import Draw
 from triphase_simulations.scenario import Scenario
 
-from . import cancels, deadlines, everything, gates, limits, restarts, retries, shutdown
+from . import (
+    cancels,
+    deadlines,
+    everything,
+    gates,
+    limits,
+    restarts,
+    retention,
+    retries,
+    shutdown,
+)
 
 
 @attrs.frozen
@@ -44,6 +54,11 @@ _ALL = (
     Suite("limits", "More jobs than slots, priorities, and limits that change.", limits.draw),
     Suite("gates", "Approvals asked for, given, refused, repeated and timed out.", gates.draw),
     Suite("shutdown", "Leaving while stubborn handlers run and clients wait.", shutdown.draw),
+    Suite(
+        "retention",
+        "Jobs that are deleted as somebody retries, reads or waits for them.",
+        retention.draw,
+    ),
     Suite(
         "everything",
         "A draw of all of it: which features and faults are there at all.",

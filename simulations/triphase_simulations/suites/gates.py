@@ -44,6 +44,7 @@ def draw(draw: Draw) -> Scenario:
                     about=draw.one_of((None, spec.phases[0].name)),
                 )
             )
+    ops += [op for plan in plans for op in _waits_and_retries(draw, plan.name, spec)]
     if draw.chance(0.4):
         ops.append(Op(what=draw.one_of(("crash", "restart")), when=boundary(draw, plans)[1]))
     return Scenario(
@@ -54,3 +55,17 @@ def draw(draw: Draw) -> Scenario:
         limits={"default": draw.whole(1, 2)},
         kinds=("hold", "stall", "crash"),
     )
+
+
+def _waits_and_retries(draw: Draw, job: str, spec: TypeSpec) -> list[Op]:
+    """Return what those do who want to know how it ends, or want it all over again."""
+    ops: list[Op] = []
+    if draw.chance(0.4):
+        gated = Anchor(event="job.gated", job=job, offset=draw.one_of(BITS_OF_TIME))
+        ops.append(Op(what="wait", job=job, when=gated, about=draw.one_of((None, None, 3.0))))
+    if draw.chance(0.4):
+        ended = draw.one_of(("job.completed", "job.completed", "job.cancelled"))
+        when = Anchor(event=ended, job=job, offset=draw.one_of(BITS_OF_TIME))
+        # What was approved for later phases rests on what the first one did.
+        ops.append(Op(what="retry", job=job, when=when, about=spec.phases[0].name))
+    return ops

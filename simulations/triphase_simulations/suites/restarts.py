@@ -6,7 +6,7 @@ from triphase_simulations.cast import TypeSpec
 from triphase_simulations.drawing import Draw
 from triphase_simulations.scenario import Anchor, Op, Scenario
 
-from .parts import any_restart, boundary, jobs, phases, stubborn, with_script
+from .parts import BITS_OF_TIME, any_restart, boundary, jobs, phases, stubborn, with_script
 
 
 def draw(draw: Draw) -> Scenario:
@@ -33,6 +33,12 @@ def draw(draw: Draw) -> Scenario:
         if draw.chance(0.4):
             what = draw.one_of(("cancel", "retry", "wait"))
             ops.append(Op(what=what, job=job, when=boundary(draw, plans)[1]))
+    if draw.chance(0.3):
+        # A cancel that is under way when the process dies.
+        job = draw.one_of(plans).name
+        begun = Anchor(event="phase.started", job=job, offset=draw.one_of(BITS_OF_TIME))
+        ops.append(Op(what="cancel", job=job, when=begun))
+        ops.append(Op(what="crash", when=Anchor(event="job.stopping", job=job)))
     if draw.chance(0.5):
         job = draw.one_of(plans).name
         ended = draw.one_of(("job.interrupted", "job.failed", "job.cancelled"))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from triphase_simulations.cast import PhaseSpec, TypeSpec
 from triphase_simulations.drawing import Draw
-from triphase_simulations.scenario import Op, Scenario
+from triphase_simulations.scenario import Anchor, Op, Scenario
 
-from .parts import any_restart, boundary, jobs, stubborn, with_script
+from .parts import BITS_OF_TIME, any_restart, boundary, jobs, stubborn, with_script
 
 
 def draw(draw: Draw) -> Scenario:
@@ -34,6 +34,12 @@ def draw(draw: Draw) -> Scenario:
         what = draw.one_of(("wait", "cancel", "retry", "drain"))
         about = 1.0 if what == "drain" else None
         ops.append(Op(what=what, job=None if what == "drain" else job, when=when, about=about))
+    if draw.chance(0.2):
+        # Killed, in the middle of what it was asked to stop.
+        job = draw.one_of(plans).name
+        running = Anchor(event="phase.started", job=job, offset=draw.one_of(BITS_OF_TIME))
+        stopping = Anchor(event="job.stopping", job=job, offset=draw.one_of(BITS_OF_TIME))
+        ops += [Op(what="cancel", job=job, when=running), Op(what="crash", when=stopping)]
     return Scenario(
         suite="shutdown",
         types=(spec,),

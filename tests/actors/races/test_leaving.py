@@ -287,3 +287,28 @@ async def test_two_may_drain_a_runtime_and_it_may_be_drained_again(
         assert isinstance(await job.wait(), triphase.Completed)
         await drain(runtime)
     assert drained == [True] * 3
+
+
+async def test_a_job_whose_actor_has_had_no_turn_is_put_back_and_is_not_taken_for_lost(
+    reopen: Reopen, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with triphase.open_runtime([Held], store=reopen(), drain_timeout=0) as runtime:
+        directory = runtime._parts.directory
+        real = directory.start
+
+        def start(job: triphase.Job, effects: Any) -> None:
+            real(job, effects)
+            # As when everything is stopped while the new task still waits for its first turn.
+            supervisor: Any = directory._supervisor
+            supervisor._stop_nowait(supervisor._children[f"job:{job.id}:{job.run}"], "closing")
+
+        monkeypatch.setattr(directory, "start", start)
+        job = await runtime.submit(Held("a"))
+        await trio.testing.wait_all_tasks_blocked()
+        assert (await job.get()).state is JobState.RUNNING
+        assert gate.order == []
+    gate.opened.set()
+    async with triphase.open_runtime([Held], store=reopen()) as runtime:
+        assert isinstance(await runtime.wait(job.id), triphase.Completed)
+        causes = [event.data.get("cause") for event in await log_of(runtime, job.id)]
+        assert (causes.count("shutdown"), causes.count("lost")) == (2, 0)

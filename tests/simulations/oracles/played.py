@@ -160,3 +160,19 @@ def with_ran(change: Callable[[Ran], Ran | None]) -> History:
 def saying(entry: Entry, **changes: object) -> Entry:
     """Return an entry with other data."""
     return attrs.evolve(entry, data={**entry.data, **changes})
+
+
+def messages(history: History, scenario: Scenario = CALM) -> set[str]:
+    """Return what the oracles say about a history, without its particulars."""
+    return {violation.normalised for violation in judge(history, scenario)}
+
+
+def answering(lane: str, time: float = 0.0, **changes: object) -> History:
+    """Return a history in which a call is answered otherwise, or later."""
+
+    def change(entry: Entry) -> Entry:
+        if entry.lane != lane or entry.what not in ("answered", "denied"):
+            return entry
+        return saying(attrs.evolve(entry, time=entry.time + time), **changes)
+
+    return with_entries(change)

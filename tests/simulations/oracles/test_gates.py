@@ -28,6 +28,12 @@ def test_o22_a_deadline_passes_and_nobody_acts() -> None:
     assert blamed(with_data(gated.seq, deadline=gated.at + 1.0)) == {"O22"}
 
 
+def test_o22_somebody_acts_a_second_too_late() -> None:
+    gated = event_of("late", EventType.JOB_GATED)
+    assert blamed(with_data(gated.seq, deadline=gated.at + 1.75)) == set()
+    assert blamed(with_data(gated.seq, deadline=gated.at + 1.0)) == {"O22"}
+
+
 def test_o22_a_job_is_ended_for_a_deadline_that_has_not_passed() -> None:
     rejected = event_of("late", EventType.JOB_REJECTED)
     error = {"type": "Timeout", "message": "not started"}

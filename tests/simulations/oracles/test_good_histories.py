@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from triphase_protocol import EventType
+from triphase_simulations.exploring import Suite, play
 from triphase_simulations.oracles import ORACLES, Oracle, judge
+from triphase_simulations.plan import Plan
+from triphase_simulations.suites import SUITES
 
 from .played import CALM, DISTURBED, calm, disturbed
 
@@ -53,3 +57,9 @@ def test_each_oracle_has_a_name_of_its_own_and_says_one_sentence() -> None:
     for oracle in ORACLES:
         assert oracle.says.endswith(".")
         assert "\n" not in oracle.says
+
+
+@pytest.mark.parametrize("suite", SUITES.values(), ids=lambda suite: suite.name)
+def test_a_run_in_which_nobody_asked_for_anything_is_good(suite: Suite) -> None:
+    scenario = attrs.evolve(suite.scenario(5), jobs=(), ops=())
+    assert judge(play(scenario, Plan(3)).history, scenario) == []

@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-import attrs
-import pytest
-
 from triphase_protocol import EventType
 from triphase_simulations.history import Entry, History
 
-from .played import blamed, event_of, saying, with_entries
+from .played import answering, blamed, event_of, id_of, saying, with_entries
 
 
 def test_o3_an_event_is_never_heard() -> None:
@@ -52,44 +49,15 @@ def test_o3_a_job_is_not_found() -> None:
     assert blamed(reading(end.seq, gone=True)) == {"O3"}
 
 
-def answering(lane: str, time: float = 0.0, **changes: object) -> History:
-    """Return a history in which a call is answered otherwise, or later."""
-
-    def change(entry: Entry) -> Entry:
-        if entry.lane != lane or entry.what not in ("answered", "denied"):
-            return entry
-        return saying(attrs.evolve(entry, time=entry.time + time), **changes)
-
-    return with_entries(change)
+def told(state: str, version: int, run: int = 1) -> set[str]:
+    """Return who blames a cancel that is answered so; it was `stopping`."""
+    record = {"id": id_of("stays"), "state": state, "run": run, "version": version}
+    return blamed(answering("op:3", answer=record))
 
 
-@pytest.mark.parametrize("lane", ["op:1", "op:2", "op:5"])
-def test_o4_a_wait_returns_late(lane: str) -> None:
-    assert blamed(answering(lane, time=0.25)) == {"O4"}
-
-
-def test_o4_a_wait_says_something_else() -> None:
-    wrong = {"type": "Failed", "run": 1}
-    assert blamed(answering("op:1", answer=wrong)) == {"O4"}
-
-
-def test_o4_a_wait_is_told_of_a_close_that_is_none() -> None:
-    def change(entry: Entry) -> Entry | None:
-        return None if entry.what == "leaving" else entry
-
-    history = with_entries(change)
-    history.entries = [
-        attrs.evolve(entry, what="denied", data={"op": "wait", "name": "stays", "error": "closed"})
-        if entry.lane == "op:2" and entry.what == "denied"
-        else entry
-        for entry in history.entries
-    ]
-    assert blamed(history) == {"O4"}
-
-
-@pytest.mark.parametrize("lane", ["op:1", "op:2", "op:5"])
-def test_o4_a_wait_is_left_open(lane: str) -> None:
-    def change(entry: Entry) -> Entry | None:
-        return None if entry.lane == lane and entry.what in ("answered", "denied") else entry
-
-    assert blamed(with_entries(change)) == {"O4"}
+def test_o3_a_call_is_answered_with_what_was_never_written() -> None:
+    stopping = event_of("stays", EventType.JOB_STOPPING).version
+    assert told("stopping", stopping) == set()
+    assert told("cancelled", stopping) == {"O3"}
+    assert told("stopping", stopping, run=2) == {"O3"}
+    assert told("stopping", stopping + 100) == {"O3"}

@@ -4,8 +4,11 @@ from typing import Any
 
 import attrs
 
-from triphase_protocol import EventType, Job
+from triphase_protocol import EventType, Job, JobState, OnRestart, PhaseState
 from triphase_simulations.history import Ran
+from triphase_simulations.oracles import judge
+from triphase_simulations.plan import Plan
+from triphase_simulations.running import run_scenario
 
 from .played import CALM, blamed, calm, event_of, id_of, with_data, with_event, with_ran, with_row
 
@@ -55,6 +58,23 @@ def test_o9_a_phase_completes_and_nothing_ran() -> None:
         return None if ran.job == id_of("third") and ran.phase == "b" else ran
 
     assert blamed(with_ran(change)) == {"O9"}
+
+
+def test_o9_a_completed_job_has_a_phase_that_has_not() -> None:
+    for state in (PhaseState.FAILED, PhaseState.INTERRUPTED):
+        assert "O9" in changed("third", "b", state=state)
+
+
+def test_o9_an_interrupted_job_does_not_say_which_phase_was() -> None:
+    (spec, *others), holds = CALM.types, OnRestart.HOLD.value
+    held = attrs.evolve(CALM, types=(attrs.evolve(spec, on_restart=holds), *others))
+    history = run_scenario(held, Plan())
+    assert judge(history, held) == []
+    (row,) = (job for job in history.jobs if job.state is JobState.INTERRUPTED)
+    forgotten = tuple(attrs.evolve(phase, state=PhaseState.CANCELLED) for phase in row.phases)
+    history.jobs = (attrs.evolve(row, phases=forgotten),)
+    found = {violation.normalised for violation in judge(history, held)}
+    assert "O9: the job was interrupted, and none of its phases says so" in found
 
 
 def test_o21_progress_falls() -> None:

@@ -3,9 +3,13 @@ from __future__ import annotations
 import attrs
 
 from triphase_protocol import EventType
+from triphase_simulations.cast import TypeSpec
 from triphase_simulations.history import Entry
+from triphase_simulations.plan import Plan
+from triphase_simulations.running import run_scenario
+from triphase_simulations.scenario import Anchor, JobPlan, Op, Scenario
 
-from .played import blamed, calm, saying, with_entries, with_more
+from .played import PHASES, SHORT, blamed, calm, saying, with_entries, with_more
 
 
 def test_o5_too_many_hold_a_slot_of_a_queue() -> None:
@@ -38,3 +42,30 @@ def test_o26_nothing_is_in_the_way_and_it_does_not_start() -> None:
         return saying(entry, answer=[]) if mine else entry
 
     assert blamed(with_entries(change)) == {"O26"}
+
+
+PAUSED = Scenario(
+    suite="oracles",
+    types=(TypeSpec(name="T", phases=PHASES),),
+    jobs=(JobPlan(name="waits", type="T", at=2.0, script=SHORT),),
+    ops=(
+        Op(what="pause", about="default", when=Anchor(at=1.0)),
+        Op(what="resume", about="default", when=Anchor(at=3.0)),
+    ),
+    limits={"default": 2},
+    kinds=(),
+)
+
+
+def test_o5_a_job_is_started_while_its_queue_is_paused() -> None:
+    history = run_scenario(PAUSED, Plan())
+    assert blamed(history, PAUSED) == set()
+    later = [
+        attrs.evolve(entry, time=entry.time + 0.5) if entry.data.get("op") == "resume" else entry
+        for entry in history.entries
+    ]
+    assert blamed(attrs.evolve(history, entries=later), PAUSED) == {"O5"}
+    # Of another queue nobody has said anything.
+    other = tuple(attrs.evolve(op, about="other") for op in PAUSED.ops)
+    elsewhere = attrs.evolve(PAUSED, ops=other)
+    assert blamed(attrs.evolve(history, entries=later), elsewhere) == set()
