@@ -15,7 +15,7 @@ import trio
 import triphase
 from triphase_protocol import OnRestart, Retry
 
-from .world import PROCESS, WORLD
+from .world import WORLD
 
 HUGE: Final = 5_000_000
 """Characters of a result that is too large to be stored."""
@@ -118,40 +118,25 @@ async def perform(tries: list[list[Step]], ctx: triphase.Context) -> Any:
     """
     world = WORLD.get()
     assert world is not None, "a scripted handler runs in a world"
-    process = PROCESS.get()
-    done = world.ran(process.lane if process else "-", ctx)
-    how = "raised"
-    try:
-        result: Any = None
+    result: Any = None
+    with world.running(ctx):
         for word, *about in _script(tries, ctx.attempt):
             result = await _step(word, about[0] if about else None, ctx)
-        how = "returned"
-        return result
-    except trio.Cancelled:
-        how = "cancelled"
-        raise
-    finally:
-        done(how)
+    return result
 
 
 def perform_plainly(tries: list[list[Step]], ctx: triphase.Context) -> Any:
     """The same for a `def`: only steps that take no time."""
     world = WORLD.get()
     assert world is not None, "a scripted handler runs in a world"
-    process = PROCESS.get()
-    done = world.ran(process.lane if process else "-", ctx)
-    how = "raised"
-    try:
-        result: Any = None
+    result: Any = None
+    with world.running(ctx):
         for word, *about in _script(tries, ctx.attempt):
             if word == "progress":
                 ctx.progress_nowait(about[0], total=10)
             else:
                 result = _at_once(word, about[0] if about else None)
-        how = "returned"
-        return result
-    finally:
-        done(how)
+    return result
 
 
 def _script(tries: list[list[Step]], attempt: int) -> list[Step]:

@@ -59,9 +59,6 @@ class Kind:
     most: int = 1_000_000
     """How many of them a run has at most."""
 
-    sites: tuple[str, ...] = ()
-    """Only sites that begin so; empty is any."""
-
 
 HOLD: Final = Kind("hold", (0.0, 0.005, 0.03, 0.1), (1, 1, 2, 3, 5, 8, 20))
 """A task is kept from running for so many turns of the loop."""
@@ -165,14 +162,6 @@ class Plan:
         self._spent[kind] = spent + 1
         values = KINDS[kind].values
         return values[mix(bits) % len(values)]
-
-    def only(self, keys: Iterable[Key]) -> Plan:
-        """Return a fixed plan with these of the perturbations that were used."""
-        return Plan(fixed={key: self.used[key] for key in keys})
-
-    def recorded(self) -> Plan:
-        """Return a fixed plan that does again what this one did."""
-        return Plan(fixed=dict(self.used))
 
 
 def lines(perturbations: Mapping[Key, float]) -> list[str]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 import attrs
 import trio
 
 import triphase
 from triphase.store import Disk, SimulatedStore
-from triphase_protocol import Event, JobState, TriphaseError, unstructure
+from triphase_protocol import Event, JobState, TriphaseError
 
+from .answers import shown
 from .cast import approval_of, job_type
 from .history import History
 from .plan import Plan
@@ -31,9 +32,6 @@ OPS_MOST: Final = 100.0
 
 DOWN: Final = 0.5
 """Virtual seconds between the death of a process and the start of the next."""
-
-OUTSIDE: Final = frozenset({"crash", "restart", "step"})
-"""Operations that no client does."""
 
 
 def run_scenario(scenario: Scenario, plan: Plan) -> History:
@@ -218,7 +216,7 @@ class Stage:
         async def ask() -> None:
             try:
                 answers.append(await call(runtime))
-                world.note(lane, "answered", **about, answer=_shown(answers[0]))
+                world.note(lane, "answered", **about, answer=shown(answers[0], whole=True))
             except TriphaseError as exc:
                 answers.append(exc)
                 world.note(lane, "denied", **about, error=exc.code, message=str(exc))
@@ -392,22 +390,3 @@ async def _call(runtime: triphase.Runtime, op: Op, id: str) -> Any:
             return await runtime.drain(op.about)
         case _:
             raise ValueError(f"{op.what!r} is nothing that can be done")
-
-
-def _shown(answer: Any) -> Any:
-    match answer:
-        case triphase.Job():
-            return {
-                "id": answer.id,
-                "state": answer.state.value,
-                "run": answer.run,
-                "version": answer.version,
-            }
-        case triphase.JobHandle():
-            return {"id": answer.id}
-        case tuple():
-            return [type(each).__name__ for each in cast("tuple[object, ...]", answer)]
-        case None | bool():
-            return answer
-        case _:
-            return {"type": type(answer).__name__, **unstructure(answer)}

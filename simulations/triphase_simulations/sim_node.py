@@ -16,9 +16,10 @@ from triphase.phases import Phase, PhaseKind
 from triphase.store import Disk, SimulatedStore
 from triphase_protocol import Event, TriphaseError
 
+from .answers import shown
 from .escapes import SimulationEscape
 from .sim_moments import Moments
-from .world import PROCESS, Process, World, WorldStore
+from .world import Process, World, WorldStore
 
 R = TypeVar("R")
 
@@ -224,7 +225,7 @@ class Node:
                 code = answer.code if isinstance(answer, TriphaseError) else type(answer).__name__
                 self.world.note(lane, "denied", op=op, name=name, error=code, message=str(answer))
             else:
-                self.world.note(lane, "answered", op=op, name=name, answer=_shown(answer))
+                self.world.note(lane, "answered", op=op, name=name, answer=shown(answer))
 
         return noted
 
@@ -293,23 +294,6 @@ def _raiser(exc: Exception) -> Callable[[], Any]:
     return raise_it
 
 
-def _shown(answer: object) -> Any:
-    match answer:
-        case triphase.Job():
-            return {
-                "id": answer.id,
-                "state": answer.state.value,
-                "run": answer.run,
-                "version": answer.version,
-            }
-        case triphase.JobHandle():
-            return {"id": answer.id}
-        case None | bool():
-            return answer
-        case _:
-            return {"type": type(answer).__name__}
-
-
 # Handlers
 
 
@@ -346,31 +330,14 @@ def _check_inside(definition: Definition) -> None:
 def _noted(world: World, phase: Phase[Any]) -> Callable[..., Any]:
     handler = phase.handler
 
-    def begin(ctx: triphase.Context) -> Callable[[str], None]:
-        process = PROCESS.get()
-        return world.ran(process.lane if process else "-", ctx)
-
     @wraps(handler)
     async def act(self: Any, ctx: triphase.Context) -> Any:
-        with _ending(begin(ctx)):
+        with world.running(ctx):
             return await cast("Awaitable[Any]", handler(self, ctx))
 
     @wraps(handler)
     def act_plainly(self: Any, ctx: triphase.Context) -> Any:
-        with _ending(begin(ctx)):
+        with world.running(ctx):
             return handler(self, ctx)
 
     return act if phase.kind is PhaseKind.TASK else act_plainly
-
-
-@contextmanager
-def _ending(done: Callable[[str], None]) -> Generator[None]:
-    how = "raised"
-    try:
-        yield
-        how = "returned"
-    except trio.Cancelled:
-        how = "cancelled"
-        raise
-    finally:
-        done(how)

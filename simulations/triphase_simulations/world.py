@@ -124,31 +124,34 @@ class World:
         """Add to the history."""
         self.history.note(self.now(), lane, what, **data)
 
-    def ran(self, lane: str, ctx: triphase.Context) -> Callable[[str], None]:
-        """Note that a handler was started; returns what notes how it ended.
+    @contextlib.contextmanager
+    def running(self, ctx: triphase.Context) -> Generator[None]:
+        """Note that a handler is started, and at the end of the block how it has ended.
 
         What is left of a dead process is let run on when all is over, and cancelled then: that is
         no end of a handler, and is not noted.
         """
         process = PROCESS.get()
         began = Ran(
-            process=lane,
+            process=process.lane if process else "-",
             job=ctx.job_id,
             run=ctx.run,
             phase=ctx.phase,
             attempt=ctx.attempt,
             began=round(self.now(), 6),
         )
-        place = len(self.history.ran)
+        place, how = len(self.history.ran), "raised"
         self.history.ran.append(began)
-
-        def done(how: str) -> None:
-            if process is not None and process.dead:
-                return
-            ended = attrs.evolve(began, ended=round(self.now(), 6), how=how)
-            self.history.ran[place] = ended
-
-        return done
+        try:
+            yield
+            how = "returned"
+        except trio.Cancelled:
+            how = "cancelled"
+            raise
+        finally:
+            if process is None or not process.dead:
+                ended = attrs.evolve(began, ended=round(self.now(), 6), how=how)
+                self.history.ran[place] = ended
 
     @property
     def schedule(self) -> Schedule:
@@ -372,7 +375,7 @@ class WorldStore(SimulatedStore):
 def _quiet_logs() -> Generator[None]:
     """What dies in a simulation dies on purpose: nobody wants to read of it."""
     log = logging.getLogger("triphase")
-    before, log.disabled = log.level, False
+    before = log.level
     log.setLevel(logging.CRITICAL + 1)
     try:
         yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import re
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 import attrs
 import cyclopts
 import pytest
+from tests.actors.cli.ran import Ran
 
 from triphase.cli import main as command_line
 from triphase_protocol import JobState
@@ -26,21 +26,6 @@ from triphase_simulations.exploring import Means, explore, plan_of
 from triphase_simulations.suites import SUITES
 
 from .conftest import busy_scenario
-
-
-@attrs.frozen
-class Ran:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def objects(self) -> list[Any]:
-        """Its output as JSON lines."""
-        return [json.loads(line) for line in self.out.splitlines()]
-
 
 Cli = Callable[..., Ran]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import operator
 import os
 import signal
-import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -29,10 +29,19 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def test_results_come_in_order_whoever_is_slow(pool: Workers) -> None:
-    slow_first = [(time.sleep, 0.5), *[(operator.neg, n) for n in range(1, 10)]]
-    calls = [(function, argument) for function, argument in slow_first]
-    assert list(pool.map(operator.call, calls)) == [None, *range(-1, -10, -1)]
+@pytest.fixture
+def pipe(tmp_path: Path) -> Path:
+    """A pipe with a name: to read it whole takes until somebody else has written it."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    return path
+
+
+def test_results_come_in_order_whoever_is_slow(pool: Workers, pipe: Path) -> None:
+    # The first is done when the last has been.
+    numbers = [(operator.neg, n) for n in range(1, 10)]
+    calls = [(Path.read_text, pipe), *numbers, (Path.write_text, pipe, "written")]
+    assert list(pool.map(operator.call, calls)) == ["written", *range(-1, -10, -1), 7]
 
 
 def test_nothing_to_do_starts_nothing() -> None:
@@ -62,10 +71,11 @@ def test_a_death_is_noticed(pool: Workers) -> None:
         list(pool.map(os._exit, [(3,)]))
 
 
-def test_whoever_stops_waiting_ends_them(pool: Workers) -> None:
+def test_whoever_stops_waiting_ends_them(pool: Workers, pipe: Path) -> None:
     (pid,) = pool.map(os.getpid, [()])
-    answers = pool.map(operator.call, [(time.sleep, 0), (time.sleep, 60), (time.sleep, 60)])
-    assert next(answers) is None
+    for_ever = (Path.read_text, pipe)
+    answers = pool.map(operator.call, [(operator.neg, 1), for_ever, for_ever])
+    assert next(answers) == -1
     answers.close()
     assert not is_alive(pid)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import subprocess
@@ -11,11 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import attrs
 import pytest
 
 from triphase.cli.job_types import job_types
 from triphase.cli.main import main
+
+from .ran import Ran
 
 SAMPLE = """
 import triphase
@@ -47,25 +47,6 @@ class Ping:
 
 ONE, BOTH, NONE, WRONG = Ping, [Transcode, Ping], [], [int]
 """
-
-
-@attrs.frozen
-class Ran:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def objects(self) -> list[Any]:
-        """Its output as JSON lines."""
-        return [json.loads(line) for line in self.out.splitlines()]
-
-    @property
-    def cells(self) -> list[list[str]]:
-        """Its output as plain lines."""
-        return [line.split("\t") for line in self.out.splitlines()]
 
 
 Cli = Callable[..., Ran]
