@@ -97,6 +97,7 @@ class Tree:
             self.waiters.close()
 
     async def _start(self, root: Supervisor) -> Runtime:
+        published = self.feed.last_seq
         committer = await root.start(
             lambda: Committer(self.store, self._publish, self.counts),
             name="committer",
@@ -114,6 +115,10 @@ class Tree:
         self.scheduler = await root.start(
             lambda: self._new_scheduler(parts), name="scheduler", capacity=1
         )
+        if self.feed.last_seq > published:
+            # It was published before both could be woken.
+            _wake(self.reconciler, Look())
+            self._look_everywhere()
         return Runtime(parts)
 
     def _parts(self, writer: Writer) -> Parts:

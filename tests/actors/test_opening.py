@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import trio
@@ -11,6 +11,7 @@ import trio.testing
 
 import triphase
 from triphase import job_actor, outcomes
+from triphase.actor import Supervisor
 from triphase.lifecycle import Effect
 from triphase.store import Disk, Operation, Result, SimulatedStore
 
@@ -141,3 +142,30 @@ async def test_a_run_without_an_actor_is_found_by_the_slow_look(
         assert await job.wait() == triphase.Completed(job=job.id, run=2, result=2)
         assert clock.now() - begin <= 21
         assert runtime.statistics().reconciler.recovered == 1
+
+
+async def test_what_is_published_while_the_scheduler_is_being_started_is_not_missed(
+    autojump_clock: trio.testing.MockClock,
+    clock: triphase.TrioClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = Supervisor.start
+
+    async def start(self: Supervisor, factory: Any, *, name: str, **more: Any) -> Any:
+        ref = await real(self, factory, name=name, **more)
+        if name == "scheduler":
+            # It has looked, and what it has started has ended, before anybody can wake it.
+            await trio.testing.wait_all_tasks_blocked()
+        return ref
+
+    disk = Disk()
+    async with triphase.open_runtime([Quick], store=SimulatedStore(disk)) as runtime:
+        await runtime.drain()
+        jobs = [(await runtime.submit(Quick())).id for _ in range(3)]
+    monkeypatch.setattr(Supervisor, "start", start)
+    async with triphase.open_runtime(
+        [Quick], store=SimulatedStore(disk), clock=clock, limit=1
+    ) as runtime:
+        begin = trio.current_time()
+        await runtime.wait_all(jobs)
+        assert trio.current_time() - begin < 1.0
