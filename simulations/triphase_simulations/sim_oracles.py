@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .oracles import ORACLES
+from .oracles import ORACLES, Reading
 from .scenario import Scenario
 from .sim_play import Play
 
@@ -28,9 +28,10 @@ def broken(play: Play) -> RuntimeBroken | None:
         jobs=(),
         retention=None if retention is None else retention.delete_after,
     )
+    reading = Reading(play.world.history, scenario)
     for oracle in ORACLES:
         if oracle.name in GENERAL:
-            for violation in oracle.judge(play.world.history, scenario):
+            for violation in oracle.judge(reading):
                 about = f"job {violation.job}: " if violation.job else ""
                 return RuntimeBroken(f"{oracle.says} ({oracle.name}) {about}{violation.message}")
     return None

@@ -12,7 +12,7 @@ from triphase_simulations import oracles
 from triphase_simulations.cast import PhaseSpec, TypeSpec
 from triphase_simulations.exploring import Failure, Means, failure_of
 from triphase_simulations.history import History
-from triphase_simulations.oracles import Violation
+from triphase_simulations.oracles import Reading, Violation
 from triphase_simulations.plan import Plan
 from triphase_simulations.scenario import Anchor, JobPlan, Op, Scenario
 
@@ -24,9 +24,9 @@ class Unbroken:
     name: str = "planted"
     says: str = "No phase is interrupted."
 
-    def judge(self, history: History, scenario: Scenario) -> Iterable[Violation]:
+    def judge(self, reading: Reading) -> Iterable[Violation]:
         """Return a violation for each that was."""
-        for event in history.log:
+        for event in reading.log:
             if event.type is EventType.PHASE_INTERRUPTED:
                 message = f"{event.phase} of {event.job} was interrupted at {event.seq}"
                 yield Violation(self.name, event.job, event.seq, None, message)
@@ -34,7 +34,7 @@ class Unbroken:
 
 def judge_unbroken(history: History, scenario: Scenario) -> tuple[Violation, ...]:
     """Judge by the planted rule alone."""
-    return tuple(Unbroken().judge(history, scenario))
+    return tuple(Unbroken().judge(Reading(history, scenario)))
 
 
 PLANTED = Means(judge=judge_unbroken)

@@ -24,13 +24,14 @@ from .handlers import NothingLeftBehind, OneHandler
 from .listening import DurableFirst
 from .order import Fencing, Folding, Numbering
 from .phases import CompletedStays, ProgressRises
+from .reading import Reading
 from .slots import Explained, Limits, WorkConserving
 from .survival import Accepted, Survival
 from .terminals import OneEnd, OnlyTheEndedAreDeleted, TerminalStays
 from .violations import Oracle, Violation
 from .waking import NoLostWakeup
 
-__all__ = ["ORACLES", "Oracle", "Violation", "judge"]
+__all__ = ["ORACLES", "Oracle", "Reading", "Violation", "judge"]
 
 ORACLES: Final[tuple[Oracle, ...]] = (
     TerminalStays(),
@@ -61,4 +62,5 @@ ORACLES: Final[tuple[Oracle, ...]] = (
 
 def judge(history: History, scenario: Scenario) -> list[Violation]:
     """Return everything that must not have happened, oracle by oracle."""
-    return [violation for oracle in ORACLES for violation in oracle.judge(history, scenario)]
+    reading = Reading(history, scenario)
+    return [violation for oracle in ORACLES for violation in oracle.judge(reading)]

@@ -8,8 +8,6 @@ from typing import Final
 
 from triphase_protocol import EventType, JobState, OnRestart
 from triphase_simulations.cast import TypeSpec
-from triphase_simulations.history import History
-from triphase_simulations.scenario import Scenario
 
 from .interruptions import wrong_interruptions
 from .lives import Step
@@ -28,9 +26,8 @@ class Budgets:
     name = "O29"
     says = "Tries are charged to their cause, and a job fails exactly when a budget is used up."
 
-    def judge(self, history: History, scenario: Scenario) -> Iterable[Violation]:
+    def judge(self, reading: Reading) -> Iterable[Violation]:
         """Return wrong charges, ends that came too early or not at all, and policies not kept."""
-        reading = Reading(history, scenario)
         yield from wrong_interruptions(reading, self.name)
         for job, steps in reading.steps.items():
             spent: dict[str, Counter[str]] = {}

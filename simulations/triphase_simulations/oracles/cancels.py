@@ -13,8 +13,6 @@ from triphase_protocol import (
     StopCause,
     StopHow,
 )
-from triphase_simulations.history import History
-from triphase_simulations.scenario import Scenario
 
 from .lives import Call
 from .reading import MOMENT, Reading, part
@@ -30,9 +28,8 @@ class NothingAfterCancel:
     name = "O28"
     says = "A cancel that was answered is kept, and nothing of a cancelled run happens or runs."
 
-    def judge(self, history: History, scenario: Scenario) -> Iterable[Violation]:
+    def judge(self, reading: Reading) -> Iterable[Violation]:
         """Return what went on in cancelled runs, and cancels that were forgotten."""
-        reading = Reading(history, scenario)
         yield from self._went_on(reading)
         for job in reading.steps:
             yield from self._stopped_otherwise(reading, job)

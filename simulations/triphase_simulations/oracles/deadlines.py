@@ -8,8 +8,6 @@ from typing import Final
 import attrs
 
 from triphase_protocol import EventType, JobState, StopCause
-from triphase_simulations.history import History
-from triphase_simulations.scenario import Scenario
 
 from .due import wrong_dues
 from .lives import Life, Step
@@ -44,13 +42,13 @@ class Overdue:
     name = "O22"
     says = "What has waited or run too long is ended as soon as somebody is there, and not before."
 
-    def judge(self, history: History, scenario: Scenario) -> Iterable[Violation]:
+    def judge(self, reading: Reading) -> Iterable[Violation]:
         """Return waits and tries that were too long, and ends that came too early.
 
         Of tries that were too long only those are judged that a cancel ends at once. Where the wall
         clock was set, no wait is judged, and no deadline of a whole job.
         """
-        reading = Reading(history, scenario)
+        history = reading.history
         yield from wrong_tries(reading, self.name)
         yield from wrong_dues(reading, self.name)
         if reading.stepped:
@@ -121,9 +119,9 @@ class StopsInTime:
     name = "O23"
     says = "What is to stop has stopped within its graces, and at once if its handler lets it."
 
-    def judge(self, history: History, scenario: Scenario) -> Iterable[Violation]:
+    def judge(self, reading: Reading) -> Iterable[Violation]:
         """Return stops that took longer."""
-        reading = Reading(history, scenario)
+        history = reading.history
         for steps in reading.steps.values():
             phase, attempt = "", 0
             asked: Step | None = None

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from triphase_protocol import Event, EventType
-from triphase_simulations.history import History
-from triphase_simulations.scenario import Scenario
 
 from .lives import Step
 from .reading import MOMENT, Reading
@@ -19,9 +17,9 @@ class Gates:
     name = "O17"
     says = "No gated phase starts before its approval, and each asking is decided once, in time."
 
-    def judge(self, history: History, scenario: Scenario) -> Iterable[Violation]:
+    def judge(self, reading: Reading) -> Iterable[Violation]:
         """Return starts without an approval, and decisions that were none."""
-        reading = Reading(history, scenario)
+        scenario = reading.scenario
         plans = {job.name: job for job in scenario.jobs}
         names = {id: name for name, id in reading.ids.items()}
         for job, steps in reading.steps.items():

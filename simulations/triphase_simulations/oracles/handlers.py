@@ -8,8 +8,7 @@ from itertools import combinations
 from typing import Final
 
 from triphase_protocol import Event, EventType, StopHow
-from triphase_simulations.history import History, Ran
-from triphase_simulations.scenario import Scenario
+from triphase_simulations.history import Ran
 
 from .lives import Life
 from .reading import MOMENT, Reading, holds, is_stubborn
@@ -30,13 +29,13 @@ class OneHandler:
         "for those that were given up."
     )
 
-    def judge(self, history: History, scenario: Scenario) -> Iterable[Violation]:
+    def judge(self, reading: Reading) -> Iterable[Violation]:
         """Return handlers that ran beside another of their job, and after the end of their try.
 
         A shutdown gives up a handler that will not stop, and no event tells of it: whatever such
         a handler does is not judged. What runs on in a cancelled run is for O28.
         """
-        reading = Reading(history, scenario)
+        history = reading.history
         given_up = {
             (event.job, event.run)
             for event in history.log
@@ -99,9 +98,9 @@ class NothingLeftBehind:
         "A runtime that has closed has left no task and no run behind, and the dead commit nothing."
     )
 
-    def judge(self, history: History, scenario: Scenario) -> Iterable[Violation]:
+    def judge(self, reading: Reading) -> Iterable[Violation]:
         """Return what processes left behind, and what was committed while none was there."""
-        reading = Reading(history, scenario)
+        history = reading.history
         for number, life in enumerate(reading.lives):
             yield from self._started(reading, life)
             if life.gone is None:

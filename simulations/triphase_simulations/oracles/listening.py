@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from triphase_protocol import Event
-from triphase_simulations.history import Entry, History
-from triphase_simulations.scenario import Scenario
+from triphase_simulations.history import Entry
 
 from .reading import Reading, part
 from .violations import Violation
@@ -18,9 +17,9 @@ class DurableFirst:
     name = "O3"
     says = "Events are heard in order without a gap, and records are what the log made of them."
 
-    def judge(self, history: History, scenario: Scenario) -> Iterable[Violation]:
+    def judge(self, reading: Reading) -> Iterable[Violation]:
         """Return what was heard out of order, read too old, or answered and never written."""
-        reading = Reading(history, scenario)
+        history = reading.history
         by_seq = {event.seq: event for event in history.log}
         last = 0
         for _, entry in reading.entries:

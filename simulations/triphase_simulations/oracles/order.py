@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from typing import Final
 
 from triphase_protocol import Event, EventType, IllegalTransition, fold
-from triphase_simulations.history import History
-from triphase_simulations.scenario import Scenario
 
 from .reading import Reading, holds
 from .violations import Violation
@@ -27,9 +25,9 @@ class Fencing:
     name = "O8"
     says = "No event names an older run, and none of a try comes when its run is over."
 
-    def judge(self, history: History, scenario: Scenario) -> Iterable[Violation]:
+    def judge(self, reading: Reading) -> Iterable[Violation]:
         """Return events of runs that were over."""
-        for job, steps in Reading(history, scenario).steps.items():
+        for job, steps in reading.steps.items():
             newest, started = 0, 0
             for step in steps:
                 event = step.event
@@ -54,8 +52,9 @@ class Numbering:
     name = "O20"
     says = "The log's seq and each job's versions rise by one, and transactions end in it."
 
-    def judge(self, history: History, scenario: Scenario) -> Iterable[Violation]:
+    def judge(self, reading: Reading) -> Iterable[Violation]:
         """Return gaps and repetitions."""
+        history = reading.history
         seq = 0
         versions: dict[str, int] = {}
         for event in history.log:
@@ -80,8 +79,9 @@ class Folding:
     name = "fold"
     says = "Each job's log could have been written by the tables, and folds to its row."
 
-    def judge(self, history: History, scenario: Scenario) -> Iterable[Violation]:
+    def judge(self, reading: Reading) -> Iterable[Violation]:
         """Return logs that do not fold, and rows that are something else."""
+        history = reading.history
         rows = {job.id: job for job in history.jobs}
         logs = history.by_job()
         for job, events in logs.items():

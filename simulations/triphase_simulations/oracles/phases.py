@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from triphase_protocol import TERMINAL_EVENTS, Event, EventType, Job, JobState, PhaseState
-from triphase_simulations.history import History
-from triphase_simulations.scenario import Scenario
 
 from .reading import MOMENT, Reading
 from .violations import Violation
@@ -23,9 +21,9 @@ class CompletedStays:
     name = "O9"
     says = "A completed phase keeps its result and is not run again unless an event names it."
 
-    def judge(self, history: History, scenario: Scenario) -> Iterable[Violation]:
+    def judge(self, reading: Reading) -> Iterable[Violation]:
         """Return phases that ran again, or have other results than their handlers gave."""
-        reading = Reading(history, scenario)
+        history = reading.history
         started: dict[tuple[str, int, str, int], Event] = {}
         for job, events in history.by_job().items():
             yield from self._again(job, events)
@@ -146,9 +144,9 @@ class ProgressRises:
     name = "O21"
     says = "The progress of a try is what its handler told, in that order, and ends with it."
 
-    def judge(self, history: History, scenario: Scenario) -> Iterable[Violation]:
+    def judge(self, reading: Reading) -> Iterable[Violation]:
         """Return progress of other tries, and progress that nobody told or that went back."""
-        reading = Reading(history, scenario)
+        history = reading.history
         for job, events in history.by_job().items():
             attempts: dict[str, int | None] = {}
             told: dict[str, float] = {}

@@ -10,7 +10,6 @@ import attrs
 
 from triphase_protocol import EventType, JobState
 from triphase_simulations.history import History
-from triphase_simulations.scenario import Scenario
 
 from .lives import Call, Step
 from .reading import MOMENT, Reading, holds
@@ -67,9 +66,9 @@ class Limits:
     name = "O5"
     says = "No queue, nor the store, has more holders than its limit, and a paused one no new ones."
 
-    def judge(self, history: History, scenario: Scenario) -> Iterable[Violation]:
+    def judge(self, reading: Reading) -> Iterable[Violation]:
         """Return transactions after which too many hold a slot, and slots that were not free."""
-        reading = Reading(history, scenario)
+        history = reading.history
         for job, steps in reading.steps.items():
             for step in steps:
                 if step.event.type is EventType.JOB_STARTED and holds(step.before):
@@ -108,9 +107,9 @@ class WorkConserving:
     name = "O6"
     says = "When nothing disturbs, no job waits for a slot while one is free for it."
 
-    def judge(self, history: History, scenario: Scenario) -> Iterable[Violation]:
+    def judge(self, reading: Reading) -> Iterable[Violation]:
         """Return waits beside a free slot."""
-        reading = Reading(history, scenario)
+        history = reading.history
         windows = [(max(begin, _open_since(reading)), end) for begin, end in reading.windows()]
         if not history.limits or not windows:
             return
@@ -138,9 +137,9 @@ class Explained:
     name = "O26"
     says = "A job of which `explain` finds nothing in its way starts at that moment."
 
-    def judge(self, history: History, scenario: Scenario) -> Iterable[Violation]:
+    def judge(self, reading: Reading) -> Iterable[Violation]:
         """Return jobs that did not start, though nothing was in their way."""
-        reading = Reading(history, scenario)
+        scenario = reading.scenario
         if any(op.what in ("pause", "limit", "drain") for op in scenario.ops):
             return
         for call in reading.calls:

@@ -7,7 +7,6 @@ from typing import Final
 
 from triphase_protocol import EventType, JobState
 from triphase_simulations.history import History
-from triphase_simulations.scenario import Scenario
 
 from .reading import EPOCH, Reading, holds
 from .violations import Violation
@@ -35,8 +34,9 @@ class Survival:
     name = "O12"
     says = "Every job ends when nothing disturbs, and a lost run is put back before any starts."
 
-    def judge(self, history: History, scenario: Scenario) -> Iterable[Violation]:
+    def judge(self, reading: Reading) -> Iterable[Violation]:
         """Return jobs that did not end or get on, and runs that were left to a dead owner."""
+        history = reading.history
         if not history.settled:
             yield Violation(self.name, None, None, history.seconds, "the run did not settle")
         for row in history.jobs:
@@ -44,7 +44,6 @@ class Survival:
                 message = f"it did not end: it is {row.state.value}"
                 yield Violation(self.name, row.id, None, history.seconds, message)
         yield from self._owners(history)
-        reading = Reading(history, scenario)
         for job in reading.steps:
             yield from self._stuck(reading, job)
 
@@ -102,9 +101,9 @@ class Accepted:
     name = "O24"
     says = "What was accepted is in the log once, under one id for each key."
 
-    def judge(self, history: History, scenario: Scenario) -> Iterable[Violation]:
+    def judge(self, reading: Reading) -> Iterable[Violation]:
         """Return submits that were lost or doubled."""
-        reading = Reading(history, scenario)
+        history, scenario = reading.history, reading.scenario
         submitted: dict[str, int] = {}
         for event in history.log:
             if event.type is EventType.JOB_SUBMITTED:

@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from typing import Final
 
 from triphase_protocol import TERMINAL_EVENTS, TRANSITIONS, Event, EventType, JobState
-from triphase_simulations.history import History
-from triphase_simulations.scenario import Scenario
 
 from .reading import MOMENT, Reading, is_terminal
 from .violations import Violation
@@ -28,8 +26,9 @@ class TerminalStays:
     name = "O1"
     says = "A job that has ended stays as it is until it is retried or deleted."
 
-    def judge(self, history: History, scenario: Scenario) -> Iterable[Violation]:
+    def judge(self, reading: Reading) -> Iterable[Violation]:
         """Return what happened to jobs that had ended."""
+        history = reading.history
         for job, events in history.by_job().items():
             ended: Event | None = None
             for event in events:
@@ -48,8 +47,9 @@ class OneEnd:
     name = "O2"
     says = "Each run that ends its job has one terminal event, and the row says the same."
 
-    def judge(self, history: History, scenario: Scenario) -> Iterable[Violation]:
+    def judge(self, reading: Reading) -> Iterable[Violation]:
         """Return runs with too many ends or none, and rows that say something else."""
+        history = reading.history
         last: dict[str, Event] = {}
         counts: Counter[tuple[str, int]] = Counter()
         for event in history.log:
@@ -80,9 +80,8 @@ class OnlyTheEndedAreDeleted:
     name = "O13"
     says = "Only a job that ended long enough ago is deleted, and nothing of it follows."
 
-    def judge(self, history: History, scenario: Scenario) -> Iterable[Violation]:
+    def judge(self, reading: Reading) -> Iterable[Violation]:
         """Return deletions that were wrong, and what followed a deletion."""
-        reading = Reading(history, scenario)
         for job, steps in reading.steps.items():
             gone: Event | None = None
             for step in steps:

@@ -8,8 +8,7 @@ from typing import Final, Protocol
 
 import attrs
 
-from triphase_simulations.history import History
-from triphase_simulations.scenario import Scenario
+from .reading import Reading
 
 _PARTICULARS: Final = (
     (re.compile(r"#\d+"), ""),
@@ -58,6 +57,6 @@ class Oracle(Protocol):
         """The rule, in one sentence."""
         ...
 
-    def judge(self, history: History, scenario: Scenario) -> Iterable[Violation]:
+    def judge(self, reading: Reading) -> Iterable[Violation]:
         """Return what breaks the rule."""
         ...

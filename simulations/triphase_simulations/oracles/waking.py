@@ -6,8 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 
 from triphase_protocol import TERMINAL_EVENTS, Event, EventType, JobState
-from triphase_simulations.history import Entry, History
-from triphase_simulations.scenario import Scenario
+from triphase_simulations.history import Entry
 
 from .lives import Call, Life
 from .reading import MOMENT, Reading, part
@@ -23,9 +22,9 @@ class NoLostWakeup:
     name = "O4"
     says = "Who waits is told how the run ends, or that the own timeout is over, or of the close."
 
-    def judge(self, history: History, scenario: Scenario) -> Iterable[Violation]:
+    def judge(self, reading: Reading) -> Iterable[Violation]:
         """Return waits that were left open, came too late or said something wrong."""
-        reading = Reading(history, scenario)
+        scenario = reading.scenario
         timeouts = {
             f"op:{number}": float(op.about) if op.about is not None else math.inf
             for number, op in enumerate(scenario.ops)

@@ -5,7 +5,7 @@ import pytest
 
 from triphase_protocol import EventType
 from triphase_simulations.exploring import Suite, play
-from triphase_simulations.oracles import ORACLES, Oracle, judge
+from triphase_simulations.oracles import ORACLES, Oracle, Reading, judge
 from triphase_simulations.plan import Plan
 from triphase_simulations.suites import SUITES
 
@@ -33,13 +33,13 @@ def test_the_calm_history_has_what_the_oracles_look_at() -> None:
 
 @pytest.mark.parametrize("oracle", ORACLES, ids=lambda oracle: oracle.name)
 def test_a_calm_history_is_good(oracle: Oracle) -> None:
-    assert list(oracle.judge(calm(), CALM)) == []
+    assert list(oracle.judge(Reading(calm(), CALM))) == []
 
 
 @pytest.mark.parametrize("oracle", ORACLES, ids=lambda oracle: oracle.name)
 def test_a_history_with_a_crash_is_good(oracle: Oracle) -> None:
     seed = next(seed for seed in SEEDS if list(disturbed(seed).all("killed")))
-    assert list(oracle.judge(disturbed(seed), DISTURBED)) == []
+    assert list(oracle.judge(Reading(disturbed(seed), DISTURBED))) == []
 
 
 @pytest.mark.parametrize("seed", SEEDS)
