@@ -6,6 +6,18 @@ a store, a simulation and a test can all speak it.
 
 from __future__ import annotations
 
+from .blockers import (
+    Blocker,
+    Draining,
+    NotApproved,
+    NotDue,
+    NotWaiting,
+    QueueFull,
+    QueuePaused,
+    QueueUnknown,
+    StoreFull,
+    TypeUnknown,
+)
 from .codec import structure, unstructure, unstructure_as
 from .commands import (
     Approve,
@@ -73,7 +85,7 @@ from .outcomes import (
     outcome_of,
 )
 from .parts import ErrorRecord, Json, Progress
-from .policies import NO_RETRY, Approval, OnRestart, Queue, Recovery, Retention, Retry
+from .policies import NO_RETRY, Approval, OnRestart, Queue, QueueState, Recovery, Retention, Retry
 from .schema import json_schema, payload_schema
 from .states import (
     JOB_EVENTS,
@@ -103,6 +115,7 @@ __all__ = [
     "AmbiguousId",
     "Approval",
     "Approve",
+    "Blocker",
     "CancelJob",
     "CancelPhase",
     "Cancelled",
@@ -116,6 +129,7 @@ __all__ = [
     "DefinitionChanged",
     "DefinitionError",
     "Delete",
+    "Draining",
     "Enqueue",
     "ErrorRecord",
     "Event",
@@ -139,13 +153,20 @@ __all__ = [
     "KeyConflict",
     "MarkStale",
     "NotAStore",
+    "NotApproved",
+    "NotDue",
     "NotFound",
+    "NotWaiting",
     "OnRestart",
     "Outcome",
     "PhaseRecord",
     "PhaseState",
     "Progress",
     "Queue",
+    "QueueFull",
+    "QueuePaused",
+    "QueueState",
+    "QueueUnknown",
     "Recovery",
     "Reject",
     "Rejected",
@@ -164,6 +185,7 @@ __all__ = [
     "Stopped",
     "StoreClosed",
     "StoreError",
+    "StoreFull",
     "StoreLocked",
     "StoreTooNew",
     "StoreUnavailable",
@@ -174,6 +196,7 @@ __all__ = [
     "Timeouts",
     "Translate",
     "TriphaseError",
+    "TypeUnknown",
     "UnknownJobType",
     "UnknownPhase",
     "UnknownQueue",

@@ -17,6 +17,7 @@ import attrs
 import msgspec
 from cattrs import ClassValidationError, IterableValidationError, cols
 from cattrs.errors import ForbiddenExtraKeysError
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 from cattrs.preconf.msgspec import MsgspecJsonConverter, make_converter
 
 from .errors import InvalidValue
@@ -48,26 +49,33 @@ def unstructure_as(value: object, shape: Any) -> Json:
 
 
 @overload
-def structure(value: Json, shape: type[T], *, error: type[InvalidValue] = ...) -> T: ...
+def structure(
+    value: Json, shape: type[T], *, error: type[InvalidValue] = ..., lenient: bool = ...
+) -> T: ...
 
 
 @overload
-def structure(value: Json, shape: Any, *, error: type[InvalidValue] = ...) -> Any: ...
+def structure(
+    value: Json, shape: Any, *, error: type[InvalidValue] = ..., lenient: bool = ...
+) -> Any: ...
 
 
-def structure(value: Json, shape: Any, *, error: type[InvalidValue] = InvalidValue) -> Any:
+def structure(
+    value: Json, shape: Any, *, error: type[InvalidValue] = InvalidValue, lenient: bool = False
+) -> Any:
     """Return JSON values as an instance of *shape*, strictly.
 
     Args:
       value: what `decode` returned.
       shape: an attrs class, or any type that is made of such and of JSON values.
       error: which error to raise.
+      lenient: leave out unknown fields, as a reader does of what a newer writer has sent.
 
     Raises:
       InvalidValue: *error*, with one problem for each bad field.
     """
     try:
-        return _CONVERTER.structure(value, shape)
+        return (_LENIENT if lenient else _CONVERTER).structure(value, shape)
     # A user's own validator or converter may raise anything.
     except Exception as exc:
         raise error(f"not a valid {_name(shape)}", listed(_problems(exc, "$", value))) from exc
@@ -76,23 +84,25 @@ def structure(value: Json, shape: Any, *, error: type[InvalidValue] = InvalidVal
 def tagged_union(union: Any, members: Sequence[type]) -> None:
     """Make *union* travel with a `type` field that names the member, in snake case."""
     tags = tags_of(members)
+    assert not any("type" in _names_of(member) for member in members), "it would hide the tag"
     by_tag: dict[str, type[Any]] = {tag: member for member, tag in tags.items()}
     expected = f"expected one of {', '.join(map(repr, by_tag))}"
 
     def unstructured(value: Any) -> Json:
         return {"type": tags[type(value)], **_CONVERTER.unstructure(value)}
 
-    def structured(value: Json, _: Any) -> Any:
+    def structured(converter: MsgspecJsonConverter, value: Json, _: Any) -> Any:
         fields: dict[str, Any] = {**_expect(dict, "an object", value)}
         tag = fields.pop("type", _MISSING)
         member = by_tag.get(tag) if isinstance(tag, str) else None
         if member is None:
             got = "is missing" if tag is _MISSING else f"got {shown(tag)}"
             raise _BadTag(f"{expected}, {got}")
-        return _CONVERTER.structure(fields, member)
+        return converter.structure(fields, member)
 
     _CONVERTER.register_unstructure_hook(union, unstructured)
-    _CONVERTER.register_structure_hook(union, structured)
+    for converter in (_CONVERTER, _LENIENT):
+        converter.register_structure_hook(union, functools.partial(structured, converter))
 
 
 def tags_of(members: Sequence[type]) -> dict[type, str]:
@@ -273,15 +283,36 @@ def _guard(converter: MsgspecJsonConverter) -> None:
     converter.register_structure_hook_factory(is_container, hook)
 
 
-def _make_converter() -> MsgspecJsonConverter:
-    converter = make_converter(forbid_extra_keys=True)
+def _has_keywords(shape: Any) -> bool:
+    """True for a class with fields such as `from_`, which JSON can call by their proper names."""
+    return attrs.has(shape) and any(name.endswith("_") for name in _names_of(shape))
+
+
+def _names_of(shape: Any) -> list[str]:
+    return [field.name for field in attrs.fields(get_origin(shape) or shape)]
+
+
+def _renames(shape: Any) -> dict[str, Any]:
+    names = (name for name in _names_of(shape) if name.endswith("_"))
+    return {name: override(rename=name.removesuffix("_")) for name in names}
+
+
+def _make_converter(*, lenient: bool) -> MsgspecJsonConverter:
+    converter = make_converter(forbid_extra_keys=not lenient)
     for kind in (bool, int, float, str):
         converter.register_structure_hook(kind, functools.partial(_strict, kind))
     converter.register_structure_hook(bytes, _bytes)
     converter.register_structure_hook(enum.Enum, _member)
+
+    def from_fields(shape: Any) -> Callable[[Any, Any], Any]:
+        return make_dict_structure_fn(shape, converter, **_renames(shape))
+
+    converter.register_structure_hook_factory(_has_keywords, from_fields)
     _guard(converter)
 
     def by_fields(shape: Any) -> Callable[[Any], Any]:
+        if _has_keywords(shape):
+            return make_dict_unstructure_fn(shape, converter, **_renames(shape))
         return converter.gen_unstructure_attrs_fromdict(shape)
 
     # The converter's own factory, before cattrs 26.2, does not end for a class that holds itself.
@@ -293,6 +324,7 @@ def _make_converter() -> MsgspecJsonConverter:
     return converter
 
 
-_CONVERTER: Final = _make_converter()
+_CONVERTER: Final = _make_converter(lenient=False)
+_LENIENT: Final = _make_converter(lenient=True)
 
 tagged_union(Outcome, get_args(Outcome))

@@ -156,6 +156,24 @@ class Queue:
             raise DefinitionError(f"Queue(paused={self.paused!r}): must be True or False")
 
 
+@attrs.frozen(kw_only=True)
+class QueueState:
+    """A queue at one moment."""
+
+    limit: int
+    """How many of its jobs may hold a slot at once."""
+
+    paused: bool
+    """None of its jobs is started."""
+
+    queued: int
+    """Its jobs that wait to be started."""
+
+    running: int
+    """Its jobs that hold a slot: those that run, those that are about to stop, and those whose
+    worker is away."""
+
+
 class OnRestart(enum.StrEnum):
     """What becomes of a job whose run was interrupted: its process died, or was shut down."""
 
