@@ -8,94 +8,24 @@ position, over all queues together. A queue that is full or paused stops only it
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TypeAlias
 
 import attrs
 
-from triphase_protocol import Job, JobState, Queue
-
-
-@attrs.frozen
-class QueuePaused:
-    """The job's queue is paused."""
-
-    queue: str
-
-
-@attrs.frozen
-class QueueFull:
-    """All slots of the job's queue are in use, or go to jobs before it."""
-
-    queue: str
-    limit: int
-    holders: int
-    """Jobs that hold one now."""
-
-
-@attrs.frozen
-class StoreFull:
-    """All slots of the store are in use, or go to jobs before it."""
-
-    limit: int
-    holders: int
-    """Jobs that hold one now."""
-
-
-@attrs.frozen
-class QueueUnknown:
-    """This runtime has no such queue."""
-
-    queue: str
-
-
-@attrs.frozen
-class TypeUnknown:
-    """This runtime has no such job type."""
-
-    type: str
-
-
-@attrs.frozen
-class NotDue:
-    """The job is not to be queued before this time: wall-clock seconds since the epoch."""
-
-    due_at: float
-
-
-@attrs.frozen
-class NotWaiting:
-    """The job does not wait to be started: it runs, or has ended."""
-
-    state: JobState
-
-
-@attrs.frozen
-class NotApproved:
-    """The job waits for approval of this phase."""
-
-    phase: str
-    asked_at: float | None
-    deadline: float | None
-    """When it is rejected, if nobody decides; None if it waits for ever."""
-
-
-@attrs.frozen
-class Draining:
-    """The runtime starts nothing more."""
-
-
-Blocker: TypeAlias = (
-    QueuePaused
-    | QueueFull
-    | StoreFull
-    | QueueUnknown
-    | TypeUnknown
-    | NotDue
-    | NotApproved
-    | NotWaiting
-    | Draining
+from triphase_protocol import (
+    Blocker,
+    Draining,
+    Job,
+    JobState,
+    NotApproved,
+    NotDue,
+    NotWaiting,
+    Queue,
+    QueueFull,
+    QueuePaused,
+    QueueUnknown,
+    StoreFull,
+    TypeUnknown,
 )
-"""What stands in the way of a job's start."""
 
 
 @attrs.frozen

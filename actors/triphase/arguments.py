@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
-from triphase_protocol import EventType, InvalidValue, JobState
+from triphase_protocol import DefinitionError, EventType, InvalidValue, JobState
 
+from .checks import check_seconds
 from .handle import JobHandle
 from .store.backend import PAGE_MOST
 
@@ -89,6 +90,21 @@ def checked_run(what: str, run: object) -> int | None:
     if not isinstance(run, int) or isinstance(run, bool) or run < 0:
         raise InvalidValue(f"{what}={run!r}: must be a whole number from 0")
     return run
+
+
+def checked_timeout(timeout: object) -> float | None:
+    """Return the seconds that a user gave for a wait; None is as long as it takes.
+
+    Raises:
+      InvalidValue: if it is not a finite number from 0.
+    """
+    if timeout is None:
+        return None
+    try:
+        check_seconds("timeout", timeout, least=0)
+    except DefinitionError as exc:
+        raise InvalidValue(str(exc)) from exc
+    return cast("float", timeout)
 
 
 def checked_limit(limit: object) -> int:

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 import trio
 
-from triphase_protocol import TERMINAL_EVENTS, Event, EventType, InvalidValue
+from triphase_protocol import TERMINAL_EVENTS, Event, EventType, InvalidValue, Job, encode
 
 from .missing import missing
 from .store.backend import Store
@@ -26,6 +26,40 @@ RING = 4096
 
 PAGE = 512
 """How many events a reader takes from the store's log at a time."""
+
+
+@attrs.define(eq=False)
+class Entry:
+    """An event in the ring, and what readers may choose it by."""
+
+    event: Event
+    type: str
+    """The job's type."""
+
+    queue: str
+    """The job's queue."""
+
+    labels: Mapping[str, str]
+    """The job's labels."""
+
+    _encoded: bytes | None = attrs.field(default=None, init=False)
+
+    @classmethod
+    def of(cls, event: Event, job: Job) -> Entry:
+        """Return the entry for an event of a job."""
+        return cls(event, job.type, job.queue, job.labels)
+
+    @property
+    def seq(self) -> int:
+        """The event's place in the log."""
+        return self.event.seq
+
+    @property
+    def encoded(self) -> bytes:
+        """The event as JSON; written once, for all who send it."""
+        if self._encoded is None:
+            self._encoded = encode(self.event)
+        return self._encoded
 
 
 @attrs.frozen(kw_only=True)
@@ -52,7 +86,7 @@ class Feed:
 
     def __init__(self, store: Store, last_seq: int) -> None:
         self._store = store
-        self._ring: list[Event] = []
+        self._ring: list[Entry] = []
         self._last_seq = last_seq
         self._news = trio.Event()
         self._closed = False
@@ -67,10 +101,10 @@ class Feed:
         """True once nothing will be published any more."""
         return self._closed
 
-    def publish(self, events: Sequence[Event]) -> None:
+    def publish(self, entries: Sequence[Entry]) -> None:
         """Add events that have just become durable. Never waits."""
-        self._ring.extend(events)
-        self._last_seq = events[-1].seq
+        self._ring.extend(entries)
+        self._last_seq = entries[-1].seq
         if len(self._ring) >= 2 * RING:
             del self._ring[:-RING]
         self._wake()
@@ -114,12 +148,20 @@ class Feed:
             waiting=self._news.statistics().tasks_waiting,
         )
 
+    def entries(self, cursor: int) -> list[Entry] | None:
+        """Return up to `PAGE` of the entries above a cursor; None if it has fallen off the ring."""
+        if cursor >= self._last_seq:
+            return []
+        if not self._ring or cursor < self._ring[0].seq - 1:
+            return None
+        begin = bisect_right(self._ring, cursor, key=_seq)
+        return self._ring[begin : begin + PAGE]
+
     async def read(self, cursor: int, job: str | None, types: frozenset[EventType]) -> Batch:
         """Return some events above a cursor, and the cursor after them. A checkpoint."""
-        if self._ring and cursor >= self._ring[0].seq - 1:
-            begin = bisect_right(self._ring, cursor, key=_seq)
-            chosen = self._ring[begin : begin + PAGE]
-            events = [event for event in chosen if _wanted(event, job, types)]
+        chosen = self.entries(cursor)
+        if chosen is not None:
+            events = [each.event for each in chosen if _wanted(each.event, job, types)]
             await trio.lowlevel.checkpoint()
             return Batch(events, chosen[-1].seq if chosen else cursor)
         # Taken before the read: what is committed while it runs may be missing from its answer.
@@ -217,8 +259,8 @@ class EventStream:
         return self._ready[0].seq - 1 if self._ready else self._cursor
 
 
-def _seq(event: Event) -> int:
-    return event.seq
+def _seq(entry: Entry) -> int:
+    return entry.event.seq
 
 
 def _wanted(event: Event, job: str | None, types: frozenset[EventType]) -> bool:

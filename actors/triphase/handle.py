@@ -2,27 +2,78 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
+from typing import Protocol
 
 import attrs
 
-from triphase_protocol import Gate, Job, Outcome
+from triphase_protocol import Blocker, Event, Gate, Job, Outcome
 
-from .admission import Blocker
-from .feed import EventStream
 
-if TYPE_CHECKING:
-    from .runtime import Runtime
+class Verbs(Protocol):
+    """What a handle needs: a runtime, or a client of one."""
+
+    async def get(self, id: str) -> Job:
+        """See `Runtime.get`."""
+        ...
+
+    async def explain(self, id: str) -> tuple[Blocker, ...]:
+        """See `Runtime.explain`."""
+        ...
+
+    async def cancel(self, id: str, *, reason: str | None = None, by: str | None = None) -> Job:
+        """See `Runtime.cancel`."""
+        ...
+
+    async def approve(
+        self,
+        id: str,
+        *,
+        phase: str | None = None,
+        asked_in: int | None = None,
+        by: str | None = None,
+        reason: str | None = None,
+    ) -> Gate:
+        """See `Runtime.approve`."""
+        ...
+
+    async def reject(
+        self,
+        id: str,
+        *,
+        phase: str | None = None,
+        asked_in: int | None = None,
+        by: str | None = None,
+        reason: str | None = None,
+    ) -> Gate:
+        """See `Runtime.reject`."""
+        ...
+
+    async def retry(self, id: str, *, from_phase: str | None = None, by: str | None = None) -> Job:
+        """See `Runtime.retry`."""
+        ...
+
+    async def wait(self, id: str, timeout: float | None = None) -> Outcome:
+        """See `Runtime.wait`."""
+        ...
+
+    def events_of(self, id: str, *, after: int = 0) -> AsyncIterator[Event]:
+        """See `Runtime.events_of`."""
+        ...
 
 
 @attrs.frozen
 class JobHandle:
-    """One job of a runtime: the runtime's verbs without the id."""
+    """One job of a runtime: the verbs of the runtime, or of the client, without the id."""
 
     id: str
     """The job's id."""
 
-    _runtime: Runtime = attrs.field(repr=False, eq=False)
+    _runtime: Verbs = attrs.field(repr=False, eq=False)
+
+    created: bool = attrs.field(default=False, kw_only=True, repr=False, eq=False)
+    """The `submit` that returned this handle made the job. False if its key had one already, and
+    of a handle that comes from anywhere else."""
 
     async def get(self) -> Job:
         """Return the job's record; see `Runtime.get`."""
@@ -70,7 +121,7 @@ class JobHandle:
         """Wait until the job has ended, and return how; see `Runtime.wait`."""
         return await self._runtime.wait(self.id, timeout)
 
-    def events(self, *, after: int = 0) -> EventStream:
+    def events(self, *, after: int = 0) -> AsyncIterator[Event]:
         """Return the job's events, from its first one on; ends when the job has ended.
 
         Args:

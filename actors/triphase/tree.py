@@ -26,7 +26,7 @@ from .actor import ActorRef, ActorStopped, Strategy, Supervisor, open_supervisor
 from .clock import Clock
 from .directory import Directory, JobSupervisor
 from .entropy import Entropy
-from .feed import Feed
+from .feed import Entry, Feed
 from .handler import Places
 from .handlers import Handlers
 from .job_actor import Surroundings
@@ -191,7 +191,7 @@ class Tree:
     def _publish(self, applied: Sequence[Applied]) -> None:
         """Tell everybody what has just become durable. Never waits."""
         events = [event for each in applied for event in each.events]
-        self.feed.publish(events)
+        self.feed.publish([Entry.of(event, each.job) for each in applied for event in each.events])
         jobs = [each.job for each in applied]
         self.waiters.publish(jobs)
         if self.signals.note(events):

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from hypothesis import given, settings, strategies as st
 
-from triphase.admission import QueueFull, QueuePaused, QueueUnknown, StoreFull, admit, room
-from triphase_protocol import Job, JobState, Queue
+from triphase.admission import admit, room
+from triphase_protocol import (
+    Job,
+    JobState,
+    Queue,
+    QueueFull,
+    QueuePaused,
+    QueueUnknown,
+    StoreFull,
+)
 
 
 def queued(id: str, *, queue: str = "q", priority: int = 0, position: int = 1) -> Job:

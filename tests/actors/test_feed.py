@@ -10,7 +10,7 @@ import trio.testing
 from hypothesis import given, settings, strategies as st
 
 from triphase import feed as feed_module
-from triphase.feed import EventStream, Feed
+from triphase.feed import Entry, EventStream, Feed
 from triphase.store import SimulatedStore
 from triphase.store.operations import Applied, Submit
 from triphase_protocol import Event, EventType, InvalidValue, Job, JobNotFound, JobState
@@ -36,7 +36,7 @@ class Log:
         events = tuple(event(id, each, index + 1) for index, each in enumerate(types))
         [result] = await self.store.write([Submit(job=job, events=events)])
         assert isinstance(result, Applied)
-        self.feed.publish(result.events)
+        self.feed.publish([Entry.of(each, job) for each in result.events])
         return list(result.events)
 
 

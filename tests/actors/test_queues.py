@@ -47,6 +47,9 @@ async def test_a_higher_limit_starts_more_and_a_lower_one_stops_nobody(
         await trio.testing.wait_all_tasks_blocked()
         assert gate.inside == 3
         assert await runtime.explain(jobs[-1]) == (triphase.QueueFull("held", 2, 3),)
+        assert await runtime.queue_states() == {
+            "held": triphase.QueueState(limit=2, paused=False, queued=3, running=3)
+        }
         gate.opened.set()
         await runtime.wait_all(jobs)
 

@@ -316,6 +316,21 @@ async def test_a_phase_that_ends_as_its_progress_is_due_is_not_lost(
         assert (await job.get()).phases[0].progress == triphase.Progress(done=2)
 
 
+@pytest.mark.parametrize("timeout", [-1, -0.5, float("nan"), float("inf"), True, "1"])
+async def test_a_timeout_that_is_no_time_is_refused(reopen: Reopen, timeout: Any) -> None:
+    async with triphase.open_runtime([Transcode], store=reopen()) as runtime:
+        for wait in (runtime.wait("x", timeout), runtime.wait_all([], timeout)):
+            with pytest.raises(
+                triphase.InvalidValue, match=f"timeout={timeout!r}: must be a finite"
+            ):
+                await wait
+        with pytest.raises(triphase.InvalidValue, match=f"timeout={timeout!r}"):
+            await runtime.drain(timeout)
+        # None of them has begun to drain it.
+        outcome = await (await runtime.submit(Transcode("u"))).wait(60)
+        assert isinstance(outcome, triphase.Completed)
+
+
 async def test_waiting_has_its_own_timeout_and_leaves_the_job_alone(
     reopen: Reopen, gate: Gate, clock: triphase.TrioClock, autojump_clock: trio.testing.MockClock
 ) -> None:

@@ -17,7 +17,10 @@ from .sample_jobs import Flaky, Gate, Held, Reopen, Transcode
 async def test_the_same_key_and_payload_is_the_same_job(reopen: Reopen) -> None:
     async with triphase.open_runtime([Transcode, Flaky], store=reopen()) as runtime:
         first = await runtime.submit(Transcode("u"), key="k")
-        assert await runtime.submit(Transcode("u"), key="k") == first
+        again = await runtime.submit(Transcode("u"), key="k")
+        assert (again, again.created) == (first, False)
+        assert first.created
+        assert not runtime.handle(first.id).created
         await first.wait()
         assert await runtime.submit(Transcode("u"), key="k") == first
         with pytest.raises(triphase.KeyConflict, match=f"key 'k' belongs to job {first.id}"):
@@ -29,15 +32,19 @@ async def test_the_same_key_and_payload_is_the_same_job(reopen: Reopen) -> None:
 
 async def test_many_submits_of_one_key_at_once_make_one_job(reopen: Reopen) -> None:
     ids: set[str] = set()
+    made: list[bool] = []
 
     async def submit(runtime: triphase.Runtime) -> None:
-        ids.add((await runtime.submit(Transcode("u"), key="k")).id)
+        job = await runtime.submit(Transcode("u"), key="k")
+        ids.add(job.id)
+        made.append(job.created)
 
     async with triphase.open_runtime([Transcode], store=reopen()) as runtime:
         async with trio.open_nursery() as nursery:
             for _ in range(20):
                 nursery.start_soon(submit, runtime)
         assert len(ids) == 1
+        assert sorted(made) == [False] * 19 + [True]
 
 
 async def test_limits_hold_per_queue_and_in_total(reopen: Reopen, gate: Gate) -> None:

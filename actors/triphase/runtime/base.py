@@ -16,6 +16,11 @@ class Base:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
+    @property
+    def parts(self) -> Parts:
+        """What it is made of, for what serves it to others."""
+        return self._parts
+
     def handle(self, id: str) -> JobHandle:
         """Return a handle for a job id, without a look whether there is such a job."""
         return self._handle(id)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import attrs
 
-from triphase.admission import Blocker, blockers, room
+from triphase.admission import blockers, room
 from triphase.arguments import checked_run, checked_words
 from triphase.handle import JobHandle
 from triphase_protocol import (
     STATES,
     Approve,
+    Blocker,
     CancelJob,
     DefinitionChanged,
     Gate,

@@ -10,7 +10,7 @@ from triphase.errors import RuntimeClosed
 from triphase.parts import Parts
 from triphase.store.backend import QueueSetting
 from triphase.store.operations import SetQueue
-from triphase_protocol import DefinitionError, InvalidValue, Queue
+from triphase_protocol import DefinitionError, InvalidValue, Queue, QueueState
 
 from .base import Base
 
@@ -21,6 +21,27 @@ class Queues(Base):
     def queues(self) -> Mapping[str, Queue]:
         """Return the queues by name, as they are now. Never waits."""
         return dict(self._open().registry.queues)
+
+    async def queue_states(self) -> Mapping[str, QueueState]:
+        """Return the queues by name, as they are now, with how many jobs they have.
+
+        The jobs are counted in the store: it costs a pass over what is queued. A checkpoint.
+
+        Raises:
+          StoreUnavailable: if the store refuses.
+          RuntimeClosed: if the runtime's block has been left.
+        """
+        parts = self._open()
+        queued, running = await parts.store.backlog(), await parts.store.slots()
+        return {
+            name: QueueState(
+                limit=queue.limit,
+                paused=queue.paused,
+                queued=queued.get(name, 0),
+                running=running.get(name, 0),
+            )
+            for name, queue in parts.registry.queues.items()
+        }
 
     async def pause(self, queue: str) -> None:
         """Start none of a queue's jobs, until `resume`. What runs goes on.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import trio
 
+from triphase.arguments import checked_timeout
 from triphase.handle import JobHandle
 
 from .changing import Changing
@@ -33,9 +34,10 @@ class Runtime(Submitting, Changing, Waiting, Queues):
           True if nothing runs any more, False if the timeout passed before.
 
         Raises:
+          InvalidValue: if the timeout is not a finite number from 0.
           RuntimeClosed: if the runtime's block has been left.
         """
-        parts = self._open()
+        parts, timeout = self._open(), checked_timeout(timeout)
         parts.signals.draining = True
         with trio.move_on_after(float("inf") if timeout is None else timeout):
             await parts.directory.all_settled()

@@ -15,7 +15,7 @@ from triphase.lifecycle import decide
 from triphase.store.backend import Query
 from triphase.store.operations import Applied, Submit as SubmitOperation
 from triphase.submission import check_same, submission
-from triphase_protocol import Approval, CorruptRecord, Job, JobState
+from triphase_protocol import Approval, CorruptRecord, Job, JobState, Json, Submit
 
 from .base import Base
 
@@ -55,7 +55,8 @@ class Submitting(Base):
         Args:
           job: an instance of one of the runtime's job types.
           key: an idempotency key, unique in the store. A second submit with the same key, type
-            and payload returns the job that is there; its other options are not looked at.
+            and payload returns the job that is there; its other options are not looked at. The
+            handle's `created` says which it was.
           delay: seconds before the job may start.
           at: a time before which it may not start: an aware datetime, or seconds since the
             epoch. One of *delay* and *at*.
@@ -92,6 +93,23 @@ class Submitting(Base):
             queue_timeout=queue_timeout,
             approval=approval,
         )
+        return await self._accept(command, now)
+
+    def make(self, type: str, payload: Json) -> object:
+        """Return a job of one of the runtime's job types, by its name and its fields as JSON.
+
+        It is what `submit` takes, for those who have it from somewhere else. Never waits.
+
+        Raises:
+          UnknownJobType: if there is no job type of that name.
+          InvalidPayload: if a field is missing, unknown, or has the wrong type.
+          RuntimeClosed: if the runtime's block has been left.
+        """
+        return self._open().registry.named(type).instance_of(payload)
+
+    async def _accept(self, command: Submit, now: float) -> JobHandle:
+        """Store a new job, unless its key has one."""
+        parts = self._open()
         decision = decide(None, command, now)
         operation = SubmitOperation(job=decision.job, events=decision.events)
         try:
@@ -99,9 +117,9 @@ class Submitting(Base):
         except ActorStopped as exc:
             raise RuntimeClosed("the runtime is closed; nothing was submitted") from exc
         if isinstance(result, Applied):
-            return self._handle(result.job.id)
+            return attrs.evolve(self._handle(result.job.id), created=True)
         if result.current is None:
-            raise CorruptRecord(f"the job that has the key {key!r} cannot be read back")
+            raise CorruptRecord(f"the job that has the key {command.key!r} cannot be read back")
         check_same(result.current, command)
         return self._handle(result.current.id)
 
@@ -113,6 +131,7 @@ class Submitting(Base):
         queues: str | Iterable[str] = (),
         labels: Mapping[str, str] | None = None,
         key: str | None = None,
+        prefix: str = "",
         newest_first: bool = True,
         after: str | None = None,
         limit: int = 50,
@@ -125,6 +144,7 @@ class Submitting(Base):
           queues: in one of these queues.
           labels: with at least these labels.
           key: with this idempotency key.
+          prefix: with an id that begins so.
           newest_first: the order: last submitted first, or first submitted first.
           after: the `next` of the page before.
           limit: the most jobs on a page, from 1 to 1000.
@@ -140,6 +160,7 @@ class Submitting(Base):
             queues=names(queues),
             labels=labels or {},
             key=key,
+            prefix=prefix,
             newest_first=newest_first,
             after=after,
             limit=checked_limit(limit),

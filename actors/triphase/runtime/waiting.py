@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable
 
 import trio
 
-from triphase.arguments import checked_after, event_type, id_of, names
+from triphase.arguments import checked_after, checked_timeout, event_type, id_of, names
 from triphase.errors import RuntimeClosed
 from triphase.feed import EventStream
 from triphase.handle import JobHandle
@@ -40,10 +40,11 @@ class Waiting(Base):
 
         Raises:
           WaitTimeout: if the job has not ended in that time. It goes on.
+          InvalidValue: if the timeout is not a finite number from 0.
           JobNotFound: if there is no job of that id.
           RuntimeClosed: if the runtime closes before the job has ended.
         """
-        job = id_of(id)
+        job, timeout = id_of(id), checked_timeout(timeout)
         if timeout is None:
             return await self._wait(job)
         with trio.move_on_after(timeout):
@@ -66,8 +67,10 @@ class Waiting(Base):
           One value for each id, in the order of *ids*.
 
         Raises:
+          InvalidValue: if the timeout is not a finite number from 0.
           RuntimeClosed: if the runtime closes before that.
         """
+        timeout = checked_timeout(timeout)
         answers: dict[str, Outcome | TimedOut | NotFound] = {
             id: TimedOut(job=id) for id in map(id_of, ids)
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .backend import Query, QueueSetting, Store, StoreStatistics
+from .backend import Extent, Query, QueueSetting, Store, StoreStatistics
 from .location import store_from
 from .operations import (
     Applied,
@@ -28,6 +28,7 @@ __all__ = [
     "Delete",
     "Disk",
     "Done",
+    "Extent",
     "Limits",
     "Operation",
     "Prune",

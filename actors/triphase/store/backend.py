@@ -78,6 +78,24 @@ class StoreStatistics:
     """Rows that could not be read back since the store was opened, and were skipped."""
 
 
+@attrs.frozen(kw_only=True)
+class Extent:
+    """Which log a store has, and how far it reaches."""
+
+    epoch: str
+    """The id of the log, made with the store: the numbers of another log mean nothing in it."""
+
+    floor: int
+    """The highest `seq` of an event that was pruned; 0 if none was.
+
+    Who has read up to here, or further, has missed nothing for which no other event stands: of a
+    job that was deleted, its `job.deleted` is left until it is pruned.
+    """
+
+    head: int
+    """The last `seq` that was given; 0 if none was."""
+
+
 class Store(abc.ABC):
     """A database of jobs and events; see the module's text.
 
@@ -166,6 +184,10 @@ class Store(abc.ABC):
         """
 
     @abc.abstractmethod
+    async def extent(self) -> Extent:
+        """Return which log this is, and how far it reaches."""
+
+    @abc.abstractmethod
     async def queued(self, queue: str, types: Sequence[str], limit: int) -> list[Job]:
         """Return the first queued jobs of a queue, of these types, as they are to be started.
 
@@ -218,6 +240,10 @@ class Store(abc.ABC):
     @abc.abstractmethod
     async def slots(self) -> Mapping[str, int]:
         """Return how many jobs hold a slot, by queue, counted from the rows."""
+
+    @abc.abstractmethod
+    async def backlog(self) -> Mapping[str, int]:
+        """Return how many jobs are queued, by queue. Costs a pass over an index."""
 
     @abc.abstractmethod
     async def queue_settings(self) -> Mapping[str, QueueSetting]:

@@ -7,6 +7,7 @@ import re
 from typing import Final
 from urllib.parse import parse_qsl
 
+from triphase.entropy import Entropy
 from triphase_protocol import StoreError
 
 from .backend import Store
@@ -34,7 +35,7 @@ def store_from(location: str | os.PathLike[str] | Store) -> Store:
         return location
     text = os.fspath(location)
     if text == MEMORY:
-        return SimulatedStore(Disk())
+        return SimulatedStore(Disk(Entropy().id()))
     url = _URL.fullmatch(text)
     if url is None:
         return _sqlite(text, location=text)

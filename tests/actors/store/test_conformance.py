@@ -123,6 +123,7 @@ async def test_a_claim_is_applied_while_there_is_a_slot(store: Store) -> None:
     assert whys == [None, None, Why.FULL, None, None, Why.FULL]
     assert rejected(results[5]).current is None
     assert await store.slots() == {"x": 2, "y": 2}
+    assert await store.backlog() == {"x": 1, "z": 1}
     assert await store.get("c") == jobs[2]
 
 
@@ -336,6 +337,7 @@ async def test_a_store_that_is_not_open_does_nothing(home: Home) -> None:
         lambda: store.next_deadline(),
         lambda: store.ended(JobState.FAILED, 0, 1),
         lambda: store.slots(),
+        lambda: store.backlog(),
         lambda: store.gone("a"),
         lambda: store.queue_settings(),
         lambda: store.statistics(),
@@ -413,6 +415,7 @@ async def test_every_method_is_a_checkpoint(home: Home) -> None:
         lambda: store.next_deadline(),
         lambda: store.ended(JobState.FAILED, 0, 1),
         lambda: store.slots(),
+        lambda: store.backlog(),
         lambda: store.gone("a"),
         lambda: store.queue_settings(),
         lambda: store.statistics(),

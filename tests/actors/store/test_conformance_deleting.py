@@ -266,3 +266,38 @@ async def test_a_prune_leaves_every_other_event(store: Store) -> None:
     before = await store.events()
     await store.write([Prune(before=AT + 10**6)])
     assert await store.events() == before
+
+
+# How far the log reaches
+
+
+async def test_the_extent_of_a_log_tells_what_was_pruned(home: Home) -> None:
+    async with home.open() as store:
+        extent = await store.extent()
+        assert (extent.floor, extent.head) == (0, 0)
+        assert extent.epoch
+        await first(store, building.submit("z"))
+        await buried(store, a=AT + 5, b=AT + 6, c=AT + 4)
+        head = (await store.statistics()).last_seq
+        graves = {e.job: e.seq for e in await store.events() if e.type is EventType.JOB_DELETED}
+        assert await store.extent() == attrs.evolve(extent, head=head)
+        await store.write([Prune(before=AT + 5)])
+        assert (await store.extent()).floor == graves["c"]
+        # One that was deleted before, by a clock that stood elsewhere.
+        await store.write([Prune(before=AT + 6)])
+        assert (await store.extent()).floor == graves["c"]
+    async with home.open() as store:
+        await store.write([Prune(before=AT + 6)])
+        assert await store.extent() == attrs.evolve(extent, floor=graves["c"], head=head)
+        await store.write([Prune(before=AT + 99)])
+        assert (await store.extent()).floor == graves["c"]
+        await store.write([building.submit("y"), Prune(before=AT + 99)])
+        assert (await store.extent()).floor == graves["c"]
+
+
+async def test_a_prune_that_is_undone_leaves_the_extent(store: Store) -> None:
+    await buried(store, a=AT + 5)
+    before = await store.extent()
+    with pytest.raises(StoreUnavailable):
+        await store.write([Prune(before=AT + 99), building.submit("e", payload={1j})])
+    assert await store.extent() == before

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from triphase.store import Claim, Limits, Operation, Query, Store, Why
-from triphase_protocol import Event, EventType, Job, fold, states_where
+from triphase_protocol import Event, EventType, Job, JobState, fold, states_where
 
 from . import building
 from .homes import HOMES, fresh
@@ -141,5 +141,7 @@ async def test_the_limits_are_never_exceeded(kind: str, batches: list[list[Actio
             jobs = await store.find(Query(states=holding))
             slots = await store.slots()
             assert Counter(job.queue for job in jobs) == slots
+            waiting = await store.find(Query(states=(JobState.QUEUED,)))
+            assert Counter(job.queue for job in waiting) == await store.backlog()
             assert sum(slots.values()) <= 3
             assert all(count <= 2 for count in slots.values())

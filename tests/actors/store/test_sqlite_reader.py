@@ -52,6 +52,7 @@ async def test_a_reader_sees_what_the_owner_writes(store: SqliteStore, path: Pat
         assert await reader.events() == await store.events()
         assert await reader.statistics() == await store.statistics()
         assert await reader.slots() == {"default": 1}
+        assert await reader.backlog() == {"default": 3}
         assert await reader.next_due() == AT
         assert await reader.due(AT, 5) == await store.due(AT, 5)
         queued = await reader.queued("default", ["Transcode"], 5)

@@ -246,6 +246,7 @@ async def snapshot(store: Store) -> Snapshot:
     rest: list[Any] = [
         await store.statistics(),
         await store.slots(),
+        await store.backlog(),
         await store.next_due(),
         await store.due(building.AT + 1000, 1000),
         [await store.queued(queue, ["Transcode"], 1000) for queue in QUEUES],

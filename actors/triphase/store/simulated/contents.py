@@ -118,6 +118,9 @@ class Contents:
         self.last_seq = 0
         """The last `seq` that was given, whether its event is still there or not."""
 
+        self.floor = 0
+        """The highest `seq` of an event that was pruned."""
+
         self.last_n = 0
         """The last place that was given, whether its job is still there or not."""
 
@@ -139,6 +142,10 @@ class Contents:
     def slots(self) -> Mapping[str, int]:
         """Return how many jobs hold a slot, by queue."""
         return dict(Counter(row.job.queue for state in _HOLDING for row in self.in_state(state)))
+
+    def backlog(self) -> Mapping[str, int]:
+        """Return how many jobs are queued, by queue."""
+        return dict(Counter(row.job.queue for row in self.in_state(JobState.QUEUED)))
 
     def place_of(self, id: str) -> int | None:
         """Return where a job stands, or stood before it was deleted; None if it never did."""

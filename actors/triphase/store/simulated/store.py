@@ -9,7 +9,7 @@ from operator import itemgetter
 
 import trio
 
-from triphase.store.backend import PAGE_MOST, Query, QueueSetting, Store, StoreStatistics
+from triphase.store.backend import PAGE_MOST, Extent, Query, QueueSetting, Store, StoreStatistics
 from triphase.store.operations import Operation, Result
 from triphase_protocol import (
     STATES,
@@ -28,9 +28,14 @@ from .transaction import Refused, Transaction
 
 
 class Disk:
-    """What survives when the process that used it is gone: all that was committed."""
+    """What survives when the process that used it is gone: all that was committed.
 
-    def __init__(self) -> None:
+    Args:
+      id: the id of its log; another one for each disk whose numbers must not be confused.
+    """
+
+    def __init__(self, id: str = "simulated") -> None:
+        self.id = id
         self._contents = Contents()
         self._owner: SimulatedStore | None = None
 
@@ -226,10 +231,21 @@ class SimulatedStore(Store):
         await trio.lowlevel.checkpoint()
         return self._open_disk().slots()
 
+    async def backlog(self) -> Mapping[str, int]:
+        """See `Store.backlog`."""
+        await trio.lowlevel.checkpoint()
+        return self._open_disk().backlog()
+
     async def queue_settings(self) -> Mapping[str, QueueSetting]:
         """See `Store.queue_settings`."""
         await trio.lowlevel.checkpoint()
         return dict(self._open_disk().queues)
+
+    async def extent(self) -> Extent:
+        """See `Store.extent`."""
+        await trio.lowlevel.checkpoint()
+        contents = self._open_disk()
+        return Extent(epoch=self._disk.id, floor=contents.floor, head=contents.last_seq)
 
     async def statistics(self) -> StoreStatistics:
         """See `Store.statistics`."""

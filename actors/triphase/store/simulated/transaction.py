@@ -47,8 +47,10 @@ class Transaction:
     def commit(self) -> None:
         """Make it final: now the removed events leave the log."""
         if self._deleted or self._pruned:
-            log = self._contents.log
-            self._contents.log = [logged for logged in log if not self._is_removed(logged)]
+            contents = self._contents
+            pruned = (each.event.seq for each in contents.log if self._is_pruned(each.event))
+            contents.floor = max(contents.floor, *pruned, 0)
+            contents.log = [each for each in contents.log if not self._is_removed(each)]
 
     def undo(self) -> None:
         """Leave the disk as it was."""
@@ -172,8 +174,9 @@ class Transaction:
 
     def _is_removed(self, logged: Logged) -> bool:
         event = logged.event
-        if event.seq <= self._deleted.get(logged.n, 0):
-            return True
+        return event.seq <= self._deleted.get(logged.n, 0) or self._is_pruned(event)
+
+    def _is_pruned(self, event: Event) -> bool:
         return event.type is EventType.JOB_DELETED and any(
             event.at < before and event.seq <= last for before, last in self._pruned
         )

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import trio
 
-from triphase.store.backend import PAGE_MOST, Query, QueueSetting, StoreStatistics
+from triphase.store.backend import PAGE_MOST, Extent, Query, QueueSetting, StoreStatistics
 from triphase_protocol import (
     CorruptRecord,
     Event,
@@ -49,9 +49,11 @@ _ENDED: Final = sql("ended", job_columns=JOB_COLUMNS, index="jobs_ended", fresh=
 _FRESH: Final = "AND stale_at IS NULL"
 _ENDED_FRESH: Final = sql("ended", job_columns=JOB_COLUMNS, index="jobs_fresh", fresh=_FRESH)
 _SLOTS: Final = sql("slots_by_queue")
+_BACKLOG: Final = sql("backlog_by_queue")
 _QUEUE_SETTINGS: Final = sql("queue_settings")
 _JOBS_BY_STATE: Final = sql("jobs_by_state")
 _LAST_SEQ: Final = sql("last_seq")
+_EXTENT: Final = sql("extent")
 
 N_MOST: Final = 2**63 - 1
 """No row has a higher number."""
@@ -165,9 +167,11 @@ class Reader:
 
     async def slots(self) -> Mapping[str, int]:
         """See `Store.slots`."""
-        await trio.lowlevel.checkpoint()
-        with self._transaction():
-            return {str(queue): int(count) for queue, count in self._loader.rows(_SLOTS)}
+        return await self._counts(_SLOTS)
+
+    async def backlog(self) -> Mapping[str, int]:
+        """See `Store.backlog`."""
+        return await self._counts(_BACKLOG)
 
     async def queue_settings(self) -> Mapping[str, QueueSetting]:
         """See `Store.queue_settings`."""
@@ -177,6 +181,13 @@ class Reader:
                 name: QueueSetting(paused=None if paused is None else bool(paused), slots=slots)
                 for name, paused, slots in self._loader.rows(_QUEUE_SETTINGS)
             }
+
+    async def extent(self) -> Extent:
+        """See `Store.extent`."""
+        await trio.lowlevel.checkpoint()
+        with self._transaction():
+            [(epoch, floor, head)] = self._loader.rows(_EXTENT)
+        return Extent(epoch=str(epoch), floor=int(floor), head=int(head))
 
     async def statistics(self) -> StoreStatistics:
         """See `Store.statistics`."""
@@ -198,6 +209,11 @@ class Reader:
                 _page(limit),
                 self._loader.jobs,
             )
+
+    async def _counts(self, statement: str) -> Mapping[str, int]:
+        await trio.lowlevel.checkpoint()
+        with self._transaction():
+            return {str(queue): int(count) for queue, count in self._loader.rows(statement)}
 
     async def _first_time(self, statement: str) -> float | None:
         """Return the first time that a statement finds, of a job that can be read."""

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import attrs
 import trio
 
-from triphase.store.backend import PAGE_MOST, Query, QueueSetting, Store, StoreStatistics
+from triphase.store.backend import PAGE_MOST, Extent, Query, QueueSetting, Store, StoreStatistics
 from triphase.store.operations import Operation, Result
 from triphase_protocol import Event, EventType, Job, JobState, StoreClosed
 
@@ -189,9 +189,17 @@ class SqliteStore(Store):
         """See `Store.slots`."""
         return await self._get().reader.slots()
 
+    async def backlog(self) -> Mapping[str, int]:
+        """See `Store.backlog`."""
+        return await self._get().reader.backlog()
+
     async def queue_settings(self) -> Mapping[str, QueueSetting]:
         """See `Store.queue_settings`."""
         return await self._get().reader.queue_settings()
+
+    async def extent(self) -> Extent:
+        """See `Store.extent`."""
+        return await self._get().reader.extent()
 
     async def statistics(self) -> StoreStatistics:
         """See `Store.statistics`."""

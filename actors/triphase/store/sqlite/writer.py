@@ -43,6 +43,7 @@ _INSERT_EVENT: Final = sql("insert_event")
 _DELETE_JOB: Final = sql("delete_job")
 _DELETE_EVENTS: Final = sql("delete_events")
 _PRUNE: Final = sql("prune")
+_RAISE_FLOOR: Final = sql("raise_floor")
 _SET_QUEUE: Final = sql("set_queue")
 _SLOTS_BY_QUEUE: Final = sql("slots_by_queue")
 _LAST_NUMBERS: Final = sql("last_numbers")
@@ -171,6 +172,7 @@ class Writer:
 
     def _prune(self, prune: Prune) -> Result:
         self._write_log()
+        self._execute(_RAISE_FLOOR, (prune.before,))
         self._execute(_PRUNE, (prune.before,))
         return Done()
 
