@@ -14,6 +14,9 @@ async with triphase.open_runtime([Transcode], store="jobs.db") as runtime:
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
 from triphase_protocol import (
     AmbiguousId,
     Approval,
@@ -23,6 +26,7 @@ from triphase_protocol import (
     Deadline,
     DefinitionChanged,
     DefinitionError,
+    Draining,
     ErrorRecord,
     Event,
     EventType,
@@ -38,14 +42,21 @@ from triphase_protocol import (
     JobNotFound,
     JobState,
     KeyConflict,
+    NotApproved,
     NotAStore,
+    NotDue,
     NotFound,
+    NotWaiting,
     OnRestart,
     Outcome,
     PhaseRecord,
     PhaseState,
     Progress,
     Queue,
+    QueueFull,
+    QueuePaused,
+    QueueState,
+    QueueUnknown,
     Rejected,
     Retention,
     Retry,
@@ -56,12 +67,14 @@ from triphase_protocol import (
     StopStep,
     StoreClosed,
     StoreError,
+    StoreFull,
     StoreLocked,
     StoreTooNew,
     StoreUnavailable,
     TimedOut,
     Timeouts,
     TriphaseError,
+    TypeUnknown,
     UnknownJobType,
     UnknownPhase,
     UnknownQueue,
@@ -69,17 +82,6 @@ from triphase_protocol import (
 )
 
 from . import actor as actor, store as store
-from .admission import (
-    Draining,
-    NotApproved,
-    NotDue,
-    NotWaiting,
-    QueueFull,
-    QueuePaused,
-    QueueUnknown,
-    StoreFull,
-    TypeUnknown,
-)
 from .clock import Clock, SystemClock, TrioClock
 from .context import Context
 from .definition import job
@@ -102,11 +104,34 @@ from .runtime import (
 from .scheduler import SchedulerStatistics
 from .store.committer import CommitterStatistics
 
+if TYPE_CHECKING:
+    from . import client as client, gateway as gateway
+    from .client import Client, connect
+    from .gateway import serve_gateway
+else:
+    # What speaks over a network is imported when it is asked for: few programs that run jobs do.
+    # Hidden from type checkers, which would take any name for one of this module.
+
+    _LATER: Final = {
+        "Client": "triphase.client",
+        "connect": "triphase.client",
+        "serve_gateway": "triphase.gateway",
+    }
+
+    def __getattr__(name: str) -> Any:
+        if name in ("client", "gateway"):
+            return importlib.import_module(f"triphase.{name}")
+        if name not in _LATER:
+            raise AttributeError(f"module 'triphase' has no attribute {name!r}")
+        return getattr(importlib.import_module(_LATER[name]), name)
+
+
 __all__ = [
     "AmbiguousId",
     "Approval",
     "Cancel",
     "Cancelled",
+    "Client",
     "Clock",
     "Command",
     "CommandResult",
@@ -156,6 +181,7 @@ __all__ = [
     "Queue",
     "QueueFull",
     "QueuePaused",
+    "QueueState",
     "QueueUnknown",
     "ReconcilerStatistics",
     "Rejected",
@@ -190,8 +216,10 @@ __all__ = [
     "UnknownQueue",
     "WaitTimeout",
     "command",
+    "connect",
     "job",
     "open_runtime",
     "phase",
+    "serve_gateway",
     "serve_runtime",
 ]
