@@ -25,10 +25,10 @@ class Exit(enum.IntEnum):
     """There is no such job."""
 
     CONFLICT = 4
-    """Somebody else has the key, the store or the job."""
+    """Somebody else has the key, the store or the job; or it is not allowed."""
 
     UNREACHABLE = 5
-    """The store cannot be opened, read or written."""
+    """The store cannot be opened, read or written, or the gateway cannot be asked."""
 
     TIMED_OUT = 124
     """The time to wait has passed; the code of `timeout(1)`."""
@@ -72,7 +72,17 @@ EXITS: Final[Mapping[str, Exit]] = {
     "illegal_transition": Exit.CONFLICT,
     "stale": Exit.CONFLICT,
     "store_locked": Exit.CONFLICT,
+    "unauthorized": Exit.CONFLICT,
+    "forbidden": Exit.CONFLICT,
+    "already_subscribed": Exit.CONFLICT,
+    "not_subscribed": Exit.CONFLICT,
     "unreachable": Exit.UNREACHABLE,
+    "connection_lost": Exit.UNREACHABLE,
+    "client_closed": Exit.UNREACHABLE,
+    "bad_message": Exit.UNREACHABLE,
+    "limit": Exit.UNREACHABLE,
+    "abandoned": Exit.UNREACHABLE,
+    "internal": Exit.UNREACHABLE,
     "store": Exit.UNREACHABLE,
     "store_unavailable": Exit.UNREACHABLE,
     "store_too_new": Exit.UNREACHABLE,

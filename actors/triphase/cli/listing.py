@@ -1,4 +1,4 @@
-"""`triphase ls`: the jobs of a store, newest first."""
+"""`triphase ls`: jobs, newest first."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from rich.table import Table
 from rich.text import Text
 
 from triphase.store.backend import PAGE_MOST, Query
-from triphase.store.sqlite import Reader, open_reader
 from triphase_protocol import Job, JobState, unstructure
 
 from .describing import STATE_STYLES, place_of, since, why
 from .exits import Exit, UsageError
 from .humane import counted, moment, one_line
-from .options import DEFAULT_STORE, AsJson, Labels, StorePath, WholeNumber, labels_from, store_at
+from .options import AsJson, Labels, WholeNumber, labels_from
+from .places import ANYWHERE, Place
 from .screen import Screen
+from .sources import Source, opened
 
 
 async def ls(
@@ -30,7 +31,7 @@ async def ls(
     label: Labels = None,
     limit: WholeNumber = 20,
     all: Annotated[bool, Parameter(negative="")] = False,
-    store: StorePath = DEFAULT_STORE,
+    place: Place = ANYWHERE,
     json: AsJson = False,
 ) -> int:
     """List jobs, the last submitted first.
@@ -44,7 +45,7 @@ async def ls(
       label: Only jobs with this label.
       limit: At most so many.
       all: All of them.
-      store: The store file.
+      place: Where the jobs are.
       json: Write JSON.
     """
     if limit < 1:
@@ -56,17 +57,17 @@ async def ls(
         queues=tuple(queue or ()),
         labels=labels_from(label),
     )
-    async with open_reader(store_at(store).path) as reader:
-        shown, more = await _show_all(screen, reader, query, None if all else limit)
-        corrupt = (await reader.statistics()).corrupt if shown else 0
+    async with opened(place, screen.note) as source:
+        shown, more = await _show_all(screen, source, query, None if all else limit)
+        corrupt = await source.corrupt() if shown else 0
     if corrupt:
         screen.note(f"{counted(corrupt, 'row')} of the store cannot be read back")
-    screen.note(_summary(shown, more))
+    screen.note(_summary(shown, more, source.name))
     return Exit.OK
 
 
 async def _show_all(
-    screen: Screen, reader: Reader, query: Query, limit: int | None
+    screen: Screen, source: Source, query: Query, limit: int | None
 ) -> tuple[int, bool]:
     """Show what a query finds, page by page; return how many, and whether there are more."""
     table = _table() if screen.drawn else None
@@ -74,7 +75,7 @@ async def _show_all(
     while True:
         # One more than wanted, to know if there is one.
         wanted = PAGE_MOST if limit is None else min(limit - shown + 1, PAGE_MOST)
-        page = await reader.find(attrs.evolve(query, limit=wanted))
+        page = await source.find(attrs.evolve(query, limit=wanted))
         more = limit is not None and shown + len(page) > limit
         jobs = page[:-1] if more else page
         _show(screen, table, jobs)
@@ -124,8 +125,8 @@ def _table() -> Table:
     return table
 
 
-def _summary(shown: int, more: bool) -> str:
-    if not shown:
-        return "no jobs"
-    text = counted(shown, "job")
+def _summary(shown: int, more: bool, where: str | None) -> str:
+    text = counted(shown, "job") if shown else "no jobs"
+    if where is not None:
+        text = f"{text} at {where}"
     return f"{text}, and there are more: --limit N or --all shows them" if more else text

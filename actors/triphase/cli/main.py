@@ -16,26 +16,50 @@ import trio
 
 from triphase_protocol import TriphaseError
 
-from . import bench, demo, listing, show, submit, tail, wait, watch
+from . import (
+    bench,
+    changing,
+    deciding,
+    demo,
+    explaining,
+    listing,
+    queues,
+    serve,
+    show,
+    submit,
+    tail,
+    wait,
+    watch,
+)
 from .exits import Exit, UsageError, exit_for
 from .humane import one_line
 from .screen import prepare_streams
 
 app = cyclopts.App(
     name="triphase",
-    help="Durable, multi-phase jobs for trio: try them, submit them, look at them, wait for them.",
+    help="Durable, multi-phase jobs for trio: run them, submit them, look at them, wait for them.",
     help_format="markdown",
     backend="trio",
     result_action="return_value",
 )
 app.command(demo.demo)
+app.command(serve.serve)
 app.command(submit.submit)
 app.command(listing.ls)
 app.command(show.show)
 app.command(watch.watch)
 app.command(tail.tail)
 app.command(wait.wait)
-app.command(bench.bench)
+app.command(changing.cancel)
+app.command(changing.retry)
+app.command(deciding.approve)
+app.command(deciding.reject)
+app.command(explaining.explain)
+app.command(queues.app)
+app.command(bench.app)
+
+DRAINING: Final = frozenset({serve.serve})
+"""Commands that deal with signals themselves, and do not end at the first."""
 
 PLUGGED: Final = "triphase.commands"
 """The entry points of commands that stand outside of this package: a mapping of functions by name,
@@ -67,7 +91,8 @@ def _run(arguments: Sequence[str]) -> int:
         if not inspect.iscoroutinefunction(command):
             code = command(*bound.args, **bound.kwargs)
             return code if isinstance(code, int) else Exit.OK
-        return trio.run(_interruptible, lambda: command(*bound.args, **bound.kwargs))
+        run = _run_plainly if command in DRAINING else _interruptible
+        return trio.run(run, lambda: command(*bound.args, **bound.kwargs))
     except cyclopts.CycloptsError as exc:
         return _complain(str(exc), Exit.USAGE)
     except TriphaseError as exc:
@@ -131,6 +156,10 @@ class _Signals:
                 self.got = number
                 scope.cancel(reason=f"signal {number}")
                 return
+
+
+async def _run_plainly(command: Callable[[], Awaitable[int]]) -> int:
+    return await command()
 
 
 async def _interruptible(command: Callable[[], Awaitable[Any]]) -> int:

@@ -15,7 +15,6 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from triphase.store.sqlite import Reader, open_reader
 from triphase_protocol import Event, Job, Json, PhaseRecord, Stop, encode, unstructure
 
 from .describing import (
@@ -29,9 +28,10 @@ from .describing import (
 )
 from .exits import Exit
 from .humane import duration, lines, local, moment, one_line
-from .options import DEFAULT_STORE, AsJson, JobId, StorePath, store_at
-from .reading import job_of
+from .options import AsJson, JobId
+from .places import ANYWHERE, Place
 from .screen import Screen
+from .sources import job_of, opened
 from .tail import cells_of, drawn_event
 
 
@@ -40,7 +40,7 @@ async def show(
     /,
     *,
     events: Annotated[bool, Parameter(negative="", help="Add the job's event log.")] = False,
-    store: StorePath = DEFAULT_STORE,
+    place: Place = ANYWHERE,
     json: AsJson = False,
 ) -> int:
     """Show one job: its record, payload, phases, error and result.
@@ -48,13 +48,13 @@ async def show(
     Args:
       id: The job's id, or the beginning of it.
       events: Add the event log.
-      store: The store file.
+      place: Where the job is.
       json: Write JSON.
     """
     screen = Screen(json=json)
-    async with open_reader(store_at(store).path) as reader:
-        job = await job_of(reader, id)
-        log = await _log_of(reader, job) if events else []
+    async with opened(place, screen.note) as source:
+        job = await job_of(source, id)
+        log = [event async for event in source.log(0, job.id)] if events else []
     if json:
         record = unstructure(job)
         screen.object({**record, "events": unstructure(log)} if events else record)
@@ -67,13 +67,6 @@ async def show(
     else:
         _print(screen, job, log)
     return Exit.OK
-
-
-async def _log_of(reader: Reader, job: Job) -> list[Event]:
-    log: list[Event] = []
-    while page := await reader.events(after=log[-1].seq if log else 0, job=job.id):
-        log += page
-    return log
 
 
 def _facts(job: Job) -> list[tuple[str, str]]:

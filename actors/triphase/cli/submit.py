@@ -1,11 +1,11 @@
-"""`triphase submit`: write one job into a store, for whoever runs jobs there."""
+"""`triphase submit`: one job, into a store for whoever runs jobs there, or through a gateway."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import attrs
 import trio
@@ -22,9 +22,11 @@ from triphase.store.operations import JobResult
 from triphase.submission import check_same, submission
 from triphase_protocol import Job, Json, StoreLocked, Submit, decode
 
+from .acting import asked
 from .exits import Exit, UsageError
 from .job_types import job_types
-from .options import DEFAULT_STORE, AsJson, Labels, StorePath, WholeNumber, labels_from, store_at
+from .options import AsJson, Labels, WholeNumber, labels_from, store_at
+from .places import ANYWHERE, Gateway, Place
 from .screen import Screen
 
 Jobs = Annotated[
@@ -59,51 +61,84 @@ async def submit(
     priority: WholeNumber = 0,
     queue: str | None = None,
     label: Labels = None,
-    store: StorePath = DEFAULT_STORE,
+    place: Place = ANYWHERE,
     json: AsJson = False,
 ) -> int:
-    """Write a job into the store file, and print its id.
+    """Submit a job, and print its id.
 
-    Nothing is run: the process that opens the store as its runtime does that. A key that was
-    used before, with the same payload, prints the id of the job that has it.
+    To a gateway it is sent by its name. Into a store file it is written, and nothing is run: the
+    process that opens the store as its runtime does that. A key that was used before, with the
+    same payload, prints the id of the job that has it.
 
     Args:
       name: The job type's name.
       payload: The job's fields as a JSON object; `-` reads it from stdin, `@FILE` from a file.
-      jobs: Where the job types are.
+      jobs: Where the job types are; a gateway knows them.
       key: An idempotency key.
       delay: Seconds before the job may start.
       priority: Higher starts earlier within a queue.
       queue: Another queue than the job type's.
       label: A label.
-      store: The store file.
+      place: Where the job goes.
       json: Write JSON.
     """
-    if jobs is None:
-        raise UsageError("which job types? give --jobs MODULE:JOBS, or set TRIPHASE_JOBS")
-    screen, place = Screen(json=json), store_at(store)
-    registry = Registry(job_types(jobs))
-    definition = registry.named(name)
-    job = definition.instance_of(decode(_text_of(payload)))
+    screen, where = Screen(json=json), place.located()
     options = Options(
         key=key, delay=delay, priority=priority, queue=queue, labels=labels_from(label)
     )
+    if isinstance(where, Gateway):
+        await _send(screen, where, name, _fields(decode(_text_of(payload))), options)
+    else:
+        await _write_into(screen, where, jobs, name, payload, options)
+    return Exit.OK
+
+
+async def _send(
+    screen: Screen, gateway: Gateway, name: str, fields: Mapping[str, Json], options: Options
+) -> None:
+    """Submit a job through a gateway, and print its id."""
+    async with asked(gateway, screen) as source:
+        job = await source.client.submit(name, fields, **attrs.asdict(options))
+        state = (await job.get()).state.value if screen.json else None
+    _show(screen, job.id, state, job.created, options)
+
+
+async def _write_into(
+    screen: Screen, store: str, jobs: str | None, name: str, payload: str, options: Options
+) -> None:
+    """Write a job into a store file, and print its id."""
+    if jobs is None:
+        raise UsageError(
+            "which job types? give --jobs MODULE:JOBS, or set TRIPHASE_JOBS; or give --url, and "
+            "ask a gateway, which knows them"
+        )
+    place = store_at(store)
+    registry = Registry(job_types(jobs))
+    job = registry.named(name).instance_of(decode(_text_of(payload)))
     command = _command(registry, job, options)
     new_store = not await trio.Path(place.path).exists()
     written, created = await _accepted(place, command)
     if new_store:
         screen.note(f"made a new store, {store}")
+    _show(screen, written.id, written.state.value, created, options)
+
+
+def _show(screen: Screen, id: str, state: str | None, created: bool, options: Options) -> None:
+    """Print a job's id, and whether it is new."""
     if not created:
-        screen.note(f"key {key!r} was used before, for the same payload: nothing was submitted")
-    if json:
-        screen.object(_answer(written, created))
+        screen.note(
+            f"key {options.key!r} was used before, for the same payload: nothing was submitted"
+        )
+    if screen.json:
+        screen.object({"id": id, "state": state, "created": created})
     else:
-        screen.line([written.id])
-    return Exit.OK
+        screen.line([id])
 
 
-def _answer(job: Job, created: bool) -> Json:
-    return {"id": job.id, "state": job.state.value, "created": created}
+def _fields(payload: Json) -> Mapping[str, Json]:
+    if not isinstance(payload, Mapping):
+        raise UsageError("the payload must be a JSON object, the job's fields")
+    return cast("Mapping[str, Json]", payload)
 
 
 def _text_of(argument: str) -> str:

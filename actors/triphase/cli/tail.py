@@ -1,23 +1,22 @@
-"""`triphase tail`: the store's events, one a line, from the log and as they come."""
+"""`triphase tail`: events, one a line, from the log and as they come."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
-import attrs
 from cyclopts import Parameter
 from rich.text import Text
 
-from triphase.store.sqlite import Reader, open_reader
 from triphase_protocol import Event, EventType, unstructure
 
 from .describing import detail_of
 from .exits import Exit, UsageError
 from .humane import clock, moment, one_line
-from .options import DEFAULT_STORE, AsJson, StorePath, WholeNumber, store_at
-from .reading import Changes, job_of
+from .options import AsJson, WholeNumber
+from .places import ANYWHERE, Place
 from .screen import Screen
+from .sources import job_of, opened
 
 RECENT = 20
 """How many of the last events are shown when nothing is followed."""
@@ -41,7 +40,7 @@ async def tail(
     job: str | None = None,
     type: Annotated[list[str] | None, Parameter(negative="")] = None,
     follow: bool = True,
-    store: StorePath = DEFAULT_STORE,
+    place: Place = ANYWHERE,
     json: AsJson = False,
 ) -> int:
     """Show events, and go on showing them as they come until Ctrl-C.
@@ -54,52 +53,23 @@ async def tail(
       job: Only events of this job.
       type: Only events of this type, such as phase.failed; may be repeated.
       follow: Go on as events come.
-      store: The store file.
+      place: Where the events are.
       json: Write JSON.
     """
     if after is not None and after < 0:
         raise UsageError(f"--after {after}: must be 0 or more")
     types = _event_types(type or ())
     screen = Screen(json=json)
-    async with open_reader(store_at(store).path) as reader:
-        id = None if job is None else (await job_of(reader, job)).id
-        if after is None:
-            last = (await reader.statistics()).last_seq
-            after = last if follow else max(0, last - RECENT)
-        log = Log(reader, after, id, types)
-        changes = Changes(reader)
-        while True:
-            await changes.wait()
-            while events := await log.read():
-                for event in events:
-                    write_event(screen, event)
-            if not follow:
-                return Exit.OK
-
-
-@attrs.define
-class Log:
-    """A place in a store's log, from which it is read on."""
-
-    reader: Reader
-    after: int
-    """The `seq` of the last event that was read."""
-
-    job: str | None = None
-    types: Collection[EventType] = ()
-    """Only events of these types; empty is any."""
-
-    async def read(self) -> list[Event]:
-        """Return the next events, none at the end of the log. A checkpoint."""
-        while True:
-            page = await self.reader.events(after=self.after, job=self.job)
-            if page:
-                self.after = page[-1].seq
-            # Here and not in the database: so the place moves on past what is not wanted, and
-            # the next look does not begin with it again.
-            wanted = [event for event in page if not self.types or event.type in self.types]
-            if wanted or not page:
-                return wanted
+    async with opened(place, screen.note, lasting=follow) as source:
+        id = None if job is None else (await job_of(source, job)).id
+        if not follow:
+            begin = max(0, await source.head() - RECENT) if after is None else after
+            async for event in source.log(begin, id, types):
+                write_event(screen, event)
+            return Exit.OK
+        async for event in source.follow(after, id, types):
+            write_event(screen, event)
+    raise AssertionError("events come for ever")
 
 
 def write_event(screen: Screen, event: Event) -> None:

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Final
+
 import attrs
 import trio
 from rich.text import Text
 
-from triphase.store.sqlite import Reader, open_reader
 from triphase_protocol import Job, JobState, Json, outcome_of, unstructure
 
 from .describing import STATE_STYLES, job_seconds, why
 from .exits import Exit, UsageError
 from .humane import duration, one_line
-from .options import DEFAULT_STORE, AsJson, JobId, StorePath, seconds_from, store_at
-from .reading import Changes, current, hint, job_of
+from .options import AsJson, JobId, seconds_from
+from .places import ANYWHERE, Place
 from .screen import Screen
+from .sources import Source, current, jobs_of, opened
+
+LAST_LOOK: Final = 1.0
+"""Seconds to learn what the jobs are that have not ended in time."""
 
 
 async def wait(
     *ids: JobId,
     timeout: float | None = None,
-    store: StorePath = DEFAULT_STORE,
+    place: Place = ANYWHERE,
     json: AsJson = False,
 ) -> int:
     """Wait until all of these jobs have ended, and print how.
@@ -31,22 +37,17 @@ async def wait(
     Args:
       ids: The jobs' ids, or the beginnings of them.
       timeout: Seconds to wait at the most.
-      store: The store file.
+      place: Where the jobs are.
       json: Write JSON.
     """
     if not ids:
         raise UsageError("wait: for which job? give an id")
-    seconds, screen, path = (
-        seconds_from("--timeout", timeout),
-        Screen(json=json),
-        store_at(store).path,
-    )
-    async with open_reader(path) as reader:
+    seconds, screen = seconds_from("--timeout", timeout), Screen(json=json)
+    async with opened(place, screen.note, lasting=True) as source:
         # All at first: an id that does not exist would never end.
-        jobs = {job.id: job for job in [await job_of(reader, id) for id in ids]}
-        if text := hint(jobs.values(), path):
+        waiting = Waiting(screen, source, await jobs_of(source, ids))
+        if text := source.hint(waiting.pending.values()):
             screen.note(text)
-        waiting = Waiting(screen, reader, jobs)
         return await waiting.run(trio.current_time() + seconds)
 
 
@@ -55,7 +56,7 @@ class Waiting:
     """Several jobs that are waited for."""
 
     screen: Screen
-    reader: Reader
+    source: Source
     pending: dict[str, Job]
     """The jobs that have not ended, by id."""
 
@@ -64,27 +65,37 @@ class Waiting:
 
     async def run(self, deadline: float) -> Exit:
         """Print each job as it ends; return when all have, or the time has passed."""
-        changes = Changes(self.reader)
-        await changes.wait()
-        while True:
-            await self._look()
-            if not self.pending:
-                return Exit.FAILED if self.failed else Exit.OK
-            # Around the wait alone, so that even a wait of 0 seconds looks once.
-            with trio.move_on_at(deadline) as scope:
-                await changes.wait()
-            if scope.cancelled_caught:
-                for job in self.pending.values():
-                    self._print(job, "timed_out")
-                return Exit.TIMED_OUT
+        # What has ended already is told even if there is no time at all.
+        self._end_those_that_have(list(self.pending.values()))
+        if self.pending:
+            with trio.move_on_at(deadline):
+                await self.source.ended(list(self.pending), self._end)
+        if self.pending:
+            await self._look_again()
+        for job in self.pending.values():
+            self._print(job, "timed_out")
+        if self.pending:
+            return Exit.TIMED_OUT
+        return Exit.FAILED if self.failed else Exit.OK
 
-    async def _look(self) -> None:
-        for id in list(self.pending):
-            job = self.pending[id] = await current(self.reader, id)
+    async def _look_again(self) -> None:
+        """Learn what the jobs are now, if that can be had at once."""
+        found: list[Job] = []
+        with trio.move_on_after(LAST_LOOK):
+            for id in self.pending:
+                found.append(await current(self.source, id))  # noqa: PERF401 - some are enough
+        self.pending |= {job.id: job for job in found}
+        self._end_those_that_have(found)
+
+    def _end_those_that_have(self, jobs: Iterable[Job]) -> None:
+        for job in jobs:
             if job.terminal:
-                del self.pending[id]
-                self.failed |= job.state is not JobState.COMPLETED
-                self._print(job, job.state.value)
+                self._end(job)
+
+    def _end(self, job: Job) -> None:
+        del self.pending[job.id]
+        self.failed |= job.state is not JobState.COMPLETED
+        self._print(job, job.state.value)
 
     def _print(self, job: Job, outcome: str) -> None:
         took = job_seconds(job, job.finished_at or job.submitted_at) if job.terminal else None

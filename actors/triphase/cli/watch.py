@@ -3,76 +3,98 @@
 from __future__ import annotations
 
 import time
+from contextlib import aclosing
+from typing import Final
 
+import attrs
 import trio
 from rich.console import Group
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from triphase.store.sqlite import Reader, open_reader
-from triphase_protocol import Job, PhaseRecord, PhaseState, outcome_of
+from triphase_protocol import TERMINAL_EVENTS, EventType, Job, PhaseRecord, PhaseState, outcome_of
 
 from .describing import STATE_STYLES, error_text, job_seconds, percentage, phase_seconds, why
 from .exits import exit_of
 from .humane import duration, one_line
-from .options import DEFAULT_STORE, AsJson, JobId, StorePath, store_at
-from .reading import LOOK_EVERY, Changes, current, hint, job_of
+from .options import AsJson, JobId
+from .places import ANYWHERE, Place
 from .screen import Screen, bar, live, redraw
-from .tail import Log, write_event
+from .sources import Source, current, job_of, opened
+from .tail import write_event
+from .tasks import open_tasks
+
+REDRAW_EVERY: Final = 0.1
+"""Seconds between two pictures."""
+
+LAST_EVENTS: Final = TERMINAL_EVENTS | {EventType.JOB_STALE, EventType.JOB_DELETED}
+"""Events after which nothing more may come."""
 
 
-async def watch(id: JobId, /, *, store: StorePath = DEFAULT_STORE, json: AsJson = False) -> int:
+async def watch(id: JobId, /, *, place: Place = ANYWHERE, json: AsJson = False) -> int:
     """Follow a job until it ends; the exit code is 0 if it completed, 1 if not.
 
     On a terminal each phase has a progress bar; in a pipe each event is a line.
 
     Args:
       id: The job's id, or the beginning of it.
-      store: The store file.
+      place: Where the job is.
       json: Write JSON.
     """
-    screen, path = Screen(json=json), store_at(store).path
-    async with open_reader(path) as reader:
-        job = await job_of(reader, id)
-        if text := hint([job], path):
+    screen = Screen(json=json)
+    async with opened(place, screen.note, lasting=True) as source:
+        job = await job_of(source, id)
+        if text := source.hint([job]):
             screen.note(text)
         if screen.drawn and screen.lively:
-            job = await _watch_bars(screen, reader, job)
+            job = await _watch_bars(screen, source, job)
         else:
-            job = await _watch_events(screen, reader, job)
+            job = await _watch_events(screen, source, job)
     outcome = outcome_of(job)
     assert outcome is not None, "a job that is no longer watched has ended"
     return exit_of(outcome)
 
 
-async def _watch_events(screen: Screen, reader: Reader, job: Job) -> Job:
+async def _watch_events(screen: Screen, source: Source, job: Job) -> Job:
     """Write the job's events, from its first one to the one that ends it."""
-    log, version = Log(reader, 0, job.id), 0
-    changes = Changes(reader)
-    while True:
-        await changes.wait()
-        while events := await log.read():
-            for event in events:
-                write_event(screen, event)
-                version = event.version
-        job = await current(reader, job.id)
-        # It may have ended, or been started anew, since its events were read.
-        if job.terminal and version >= job.version:
-            return job
-
-
-async def _watch_bars(screen: Screen, reader: Reader, job: Job) -> Job:
-    """Draw the job's phases until it has ended."""
-    changes, spinner = Changes(reader), Spinner("dots", style="cyan")
-    with live(screen.console()) as picture:
-        while True:
-            if changes.any():
-                job = await current(reader, job.id)
-            redraw(picture, _picture(job, spinner, time.time()))
-            if job.terminal:
+    async with aclosing(source.follow(0, job.id)) as events:
+        async for event in events:
+            write_event(screen, event)
+            if event.type in LAST_EVENTS:
+                job = await current(source, job.id)
+            # It may have been started anew, or marked, since this event.
+            if job.terminal and event.version >= job.version:
                 return job
-            await trio.sleep(LOOK_EVERY)
+    raise AssertionError("events come for ever")
+
+
+async def _watch_bars(screen: Screen, source: Source, job: Job) -> Job:
+    """Draw the job's phases until it has ended."""
+    seen, spinner = Seen(job), Spinner("dots", style="cyan")
+    with live(screen.console()) as picture:
+        async with open_tasks() as nursery:
+            nursery.start_soon(seen.follow, source)
+            while True:
+                job = seen.job
+                redraw(picture, _picture(job, spinner, time.time()))
+                if job.terminal:
+                    break
+                await trio.sleep(REDRAW_EVERY)
+            nursery.cancel_scope.cancel(reason="the job has ended")
+    return job
+
+
+@attrs.define
+class Seen:
+    """What is known of a job."""
+
+    job: Job
+
+    async def follow(self, source: Source) -> None:
+        """Keep it as it is, for ever. A checkpoint."""
+        async for job in source.records(self.job.id):
+            self.job = job
 
 
 def _picture(job: Job, spinner: Spinner, now: float) -> Group:

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 from triphase.cli.job_types import job_types
 from triphase.cli.main import main
 
+from .asking import Line, line_of
 from .ran import Ran
 
 SAMPLE = """
@@ -62,7 +65,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "sample.py").write_text(SAMPLE, "utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    for name in ("TRIPHASE_STORE", "TRIPHASE_JOBS", "NO_COLOR", "FORCE_COLOR", "COLUMNS"):
+    ours = ("STORE", "JOBS", "URL", "TOKEN")
+    for name in (*(f"TRIPHASE_{each}" for each in ours), "NO_COLOR", "FORCE_COLOR", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
     log = logging.getLogger("triphase")
     handlers = list(log.handlers)
@@ -109,3 +113,15 @@ def spawn(folder: Path) -> Iterator[Spawn]:
         for stream in (process.stdout, process.stderr):
             if stream is not None:
                 stream.close()
+
+
+OpenLine = Callable[..., AbstractAsyncContextManager[Line]]
+"""Opens a runtime with a gateway in memory: `async with open_line(Clip) as line:`."""
+
+
+@pytest.fixture
+def open_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> OpenLine:
+    """Open a gateway to which the commands in the block connect."""
+    return partial(line_of, capsys=capsys, monkeypatch=monkeypatch)

@@ -11,7 +11,9 @@ import pytest
 
 from .conftest import Cli
 
-COMMANDS = ("demo", "submit", "ls", "show", "watch", "tail", "wait")
+READ = ("ls", "show", "watch", "tail", "wait")
+ASK = ("cancel", "retry", "approve", "reject", "explain", "queue")
+COMMANDS = ("demo", "serve", "submit", *READ, *ASK)
 
 
 def test_help_names_every_command(cli: Cli) -> None:
@@ -22,12 +24,20 @@ def test_help_names_every_command(cli: Cli) -> None:
     assert cli().out == ran.out
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_with_its_store_and_json(cli: Cli, command: str) -> None:
+@pytest.mark.parametrize("command", ["demo", "serve", "submit", *READ])
+def test_a_command_that_opens_a_store_has_help_with_it(cli: Cli, command: str) -> None:
     ran = cli(command, "--help")
     assert ran.code == 0
     assert "--store" in ran.out
     assert "--json" in ran.out
+
+
+@pytest.mark.parametrize("command", ["submit", *READ, *ASK[:-1], "queue ls", "queue limit"])
+def test_a_command_that_asks_a_gateway_has_help_with_it(cli: Cli, command: str) -> None:
+    ran = cli(*command.split(), "--help")
+    assert ran.code == 0
+    assert all(option in ran.out for option in ("--url", "--token", "TRIPHASE_TOKEN", "--json"))
+    assert "TRIPHASE_URL" in ran.out
 
 
 def test_the_version_is_the_distributions(cli: Cli) -> None:
@@ -53,6 +63,31 @@ def test_the_version_is_the_distributions(cli: Cli) -> None:
         ("tail", "--type", "nope"),
         ("submit", "Ping"),
         ("demo", "--package", "nope"),
+        ("queue", "nope"),
+        ("queue", "limit"),
+        ("queue", "limit", "q", "1.5"),
+        ("ls", "--store", "jobs.db", "--url", "ws://127.0.0.1:1/ws"),
+        ("ls", "--url", "http://127.0.0.1:1/"),
+        ("cancel", "a"),
+        ("cancel", "--url", "ws://127.0.0.1:1/ws"),
+        ("cancel", "a", "--store", "jobs.db"),
+        ("retry", "a"),
+        ("approve", "a"),
+        ("reject", "a"),
+        ("explain", "a"),
+        ("queue", "ls"),
+        ("submit", "Ping", "[]", "--url", "ws://127.0.0.1:1/ws"),
+        ("serve",),
+        ("serve", "nope"),
+        ("serve", "sample", "--listen", "7117"),
+        ("serve", "sample", "--queue", "media"),
+        ("serve", "sample", "--queue", "media=0"),
+        ("serve", "sample", "--drain", "-1"),
+        ("serve", "sample", "--limit", "0"),
+        ("serve", "sample", "--tokens", "nope"),
+        ("serve", "sample", "--tls-key", "nope"),
+        ("serve", "sample", "--tls-cert", "nope"),
+        ("serve", "sample", "--listen", "0.0.0.0:0"),
     ],
 )
 def test_a_wrong_command_line_is_one_line_on_stderr(cli: Cli, arguments: tuple[str, ...]) -> None:
