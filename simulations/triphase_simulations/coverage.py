@@ -24,6 +24,7 @@ from triphase_protocol import (
 )
 
 from .history import History
+from .network_goals import NETWORK_GOALS, network_goals_of
 from .scenario import Scenario
 
 Goal = Callable[[History], bool]
@@ -43,7 +44,8 @@ NEVER: Final = frozenset(
 
 def goals_of(history: History, scenario: Scenario) -> frozenset[str]:
     """Return the goals that a run has met."""
-    return frozenset([*_edges(history), *(name for name, met in _GOALS.items() if met(history))])
+    met = (name for name, met in _GOALS.items() if met(history))
+    return frozenset([*_edges(history), *met, *network_goals_of(history)])
 
 
 def goals() -> tuple[str, ...]:
@@ -54,7 +56,7 @@ def goals() -> tuple[str, ...]:
         for event, target in row.items()
         if not {state, target} & NOT_YET and (state, event) not in NEVER
     ]
-    return (*_GOALS, *edges)
+    return (*_GOALS, *NETWORK_GOALS, *edges)
 
 
 def _edge(state: JobState | None, event: EventType) -> str:

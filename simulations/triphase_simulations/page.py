@@ -87,6 +87,8 @@ LEGEND: Final = {
     "stall": "stall",
     "refuse": "refusal",
     "step": "clock step",
+    "cut": "cut",
+    "vanish": "vanished",
     "violation": "violation",
 }
 

@@ -76,7 +76,16 @@ REFUSE: Final = Kind("refuse", (0.0, 0.02, 0.1), (1,), most=4)
 STEP: Final = Kind("step", (0.0, 0.02, 0.1), (-3600.0, -30.0, -1.0, 1.0, 30.0, 3600.0), most=3)
 """The wall clock is set by so many seconds."""
 
-KINDS: Final = {kind.name: kind for kind in (HOLD, STALL, CRASH, REFUSE, STEP)}
+DELAY: Final = Kind("delay", (0.0, 0.05, 0.3), (0.001, 0.01, 0.05, 0.3, 1.0, 8.0))
+"""What is sent over a network arrives so many seconds later, and all that follows behind it."""
+
+CUT: Final = Kind("cut", (0.0, 0.01, 0.05), (0.01, 0.3, 0.7, 1.0), most=8)
+"""A connection breaks as something is sent, of which this part arrives."""
+
+VANISH: Final = Kind("vanish", (0.0, 0.005, 0.02), (1,), most=3)
+"""From now on what is sent over a connection goes nowhere, and nobody is told."""
+
+KINDS: Final = {kind.name: kind for kind in (HOLD, STALL, CRASH, REFUSE, STEP, DELAY, CUT, VANISH)}
 """The kinds by name."""
 
 
@@ -172,6 +181,9 @@ def lines(perturbations: Mapping[Key, float]) -> list[str]:
         "crash": "crash at {site}, the {nth} time",
         "refuse": "refuse {site}, the {nth} time",
         "step": "set the clock by {value:g} s at {site}, the {nth} time",
+        "delay": "delay {site} by {value:g} s, the {nth} time",
+        "cut": "cut {site} the {nth} time, when {value:.0%} of it has arrived",
+        "vanish": "let {site} vanish from the {nth} time on",
     }
     return [
         words.get(kind, "{kind} {site} {n}: {value:g}").format(

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import attrs
 import trio
 
 import triphase
 from triphase.store import Disk, SimulatedStore
-from triphase_protocol import Event, JobState, TriphaseError
+from triphase_protocol import Event, InvalidValue, JobState, TriphaseError
 
-from .answers import shown
 from .cast import approval_of, job_type
+from .clients import DOWN, NODE, Call, ClientProgram, ask_in, serve, small_memory
 from .history import History
+from .network import Network
+from .pictures import PictureProgram
 from .plan import Plan
 from .scenario import Anchor, JobPlan, Op, Scenario
 from .world import Process, World, WorldStore
@@ -24,14 +25,8 @@ PATIENCE: Final = 400.0
 """Virtual seconds that jobs have to end by themselves once nothing disturbs them any more, and
 again after they were cancelled."""
 
-Call: TypeAlias = Callable[[triphase.Runtime], Awaitable[Any]]
-"""Something that a client does."""
-
 OPS_MOST: Final = 100.0
 """Virtual seconds that an operation waits for its moment."""
-
-DOWN: Final = 0.5
-"""Virtual seconds between the death of a process and the start of the next."""
 
 
 def run_scenario(scenario: Scenario, plan: Plan) -> History:
@@ -69,6 +64,9 @@ class Stage:
     Args:
       world: where.
       scenario: what.
+
+    Raises:
+      TriphaseError: if it is one that cannot be played.
     """
 
     def __init__(self, world: World, scenario: Scenario) -> None:
@@ -90,12 +88,28 @@ class Stage:
         self._changed = trio.Event()
         self._over = False
         self._cursor = 0
+        network = Network(world, scenario.capacity)
+        self._network = network
+        self.programs = {
+            plan.name: ClientProgram(world, network, plan, self.ids, self._id_of, self._last_seq)
+            for plan in scenario.clients
+        }
+        _check_clients(scenario)
+        pictures = [PictureProgram(world, network, plan) for plan in scenario.pictures]
+        self._followers: list[ClientProgram | PictureProgram] = [*self.programs.values(), *pictures]
         world.on_commit.append(self._committed)
 
     async def play(self) -> None:
         """Play it to its end."""
+        with small_memory(self.scenario.ring):
+            await self._play()
+        self._write_down()
+
+    async def _play(self) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_up, name="keeper")
+            for program in self._followers:
+                nursery.start_soon(program.keep_up, name=f"keeper:{program.plan.name}")
             async with trio.open_nursery() as acts:
                 for job in self.scenario.jobs:
                     acts.start_soon(self._submit, job, name=f"submitter:{job.name}")
@@ -104,10 +118,10 @@ class Stage:
             self.world.plan.quiet = True
             self.world.note("world", "quiet")
             self.world.history.settled = await self._settle()
+            await self._catch_up()
             self._over = True
             await self._go_down()
             nursery.cancel_scope.cancel(reason="it is over")
-        self._write_down()
 
     def _write_down(self) -> None:
         history = self.world.history
@@ -123,7 +137,7 @@ class Stage:
         """Start the process, and start it again whenever it has gone."""
         while not self._over:
             self._leave = trio.Event()
-            self._process = self.world.start("node", self._node)
+            self._process = self.world.start(NODE, self._node)
             await self._process.ended.wait()
             self._runtime = None
             if self._up.is_set():
@@ -133,7 +147,7 @@ class Stage:
 
     async def _node(self, process: Process) -> None:
         scenario, world = self.scenario, self.world
-        retention = scenario.retention
+        retention, served = scenario.retention, None
         try:
             async with triphase.open_runtime(
                 list(self.types.values()),
@@ -147,12 +161,24 @@ class Stage:
             ) as runtime:
                 self._runtime = runtime
                 process.spawn(self._follow, process, runtime, name="follower")
+                if scenario.clients or scenario.pictures:
+                    served = trio.Event()
+                    process.spawn(self._serve, process, runtime, served, name="gateway")
                 self._up.set()
                 await self._leave.wait()
                 world.note(process.lane, "leaving")
         except TriphaseError as exc:
             # A store that refuses again and again ends a runtime; whoever runs it starts another.
             world.note(process.lane, "crashed", error=type(exc).__name__, message=str(exc))
+        if served is not None:
+            await served.wait()
+
+    async def _serve(self, process: Process, runtime: triphase.Runtime, served: trio.Event) -> None:
+        """Serve clients until the runtime has closed, and they have been told so."""
+        try:
+            await serve(self._network, process, runtime)
+        finally:
+            served.set()
 
     async def _go_down(self) -> None:
         """Have the process leave in good order, if it is there."""
@@ -187,7 +213,7 @@ class Stage:
 
     def _committed(self, store: SimulatedStore) -> None:
         """A transaction is durable, and nobody has heard of it."""
-        fresh = self.disk.events_after(self._log[-1].seq if self._log else 0)
+        fresh = self.disk.events_after(self._last_seq())
         if not fresh:
             return
         for event in fresh:
@@ -201,40 +227,26 @@ class Stage:
         changed, self._changed = self._changed, trio.Event()
         changed.set()
 
+    async def _id_of(self, name: str) -> str:
+        """Return the id of a job, once it is known."""
+        while name not in self.ids:
+            await self._changed.wait()
+        return self.ids[name]
+
+    def _last_seq(self) -> int:
+        return self._log[-1].seq if self._log else 0
+
     # What clients do
 
-    async def _client(self, lane: str, call: Call, **about: Any) -> Any:
-        """Do something inside of the process; return what came of it, or None if it died first."""
+    async def _ask(self, via: str | None, lane: str, call: Call, **about: Any) -> Any:
+        """Ask something of the runtime, or of a client program; see `ask_in`."""
+        if via is not None:
+            return await self.programs[via].ask(lane, call, **about)
         while self._runtime is None:
             await self._up.wait()
         process, runtime = self._process, self._runtime
         assert process is not None, "a runtime lives in a process"
-        answered, answers = trio.Event(), list[Any]()
-        world = self.world
-        world.note(lane, "asked", **about)
-
-        async def ask() -> None:
-            try:
-                answers.append(await call(runtime))
-                world.note(lane, "answered", **about, answer=shown(answers[0], whole=True))
-            except TriphaseError as exc:
-                answers.append(exc)
-                world.note(lane, "denied", **about, error=exc.code, message=str(exc))
-            answered.set()
-
-        if not process.spawn(ask, name=lane):
-            await process.ended.wait()
-            return None
-        async with trio.open_nursery() as nursery:
-
-            async def until_dead() -> None:
-                await process.ended.wait()
-                nursery.cancel_scope.cancel(reason="the process is gone")
-
-            nursery.start_soon(until_dead)
-            await answered.wait()
-            nursery.cancel_scope.cancel(reason="answered")
-        return answers[0] if answers else None
+        return await ask_in(process, runtime, lane, call, **about)
 
     async def _submit(self, job: JobPlan) -> None:
         await trio.sleep(job.at)
@@ -252,7 +264,9 @@ class Stage:
 
         # With its key it may be submitted until somebody has said that it was accepted.
         while True:
-            answer = await self._client(f"client:{job.name}", submit, op="submit", name=job.name)
+            answer = await self._ask(
+                job.via, f"client:{job.name}", submit, op="submit", name=job.name
+            )
             if isinstance(answer, triphase.JobHandle):
                 return
             if isinstance(answer, TriphaseError) and answer.code not in (
@@ -283,6 +297,10 @@ class Stage:
     async def _do(self, op: Op, number: int) -> None:
         world, lane = self.world, f"op:{number}"
         match op.what:
+            case "crash" if op.via is not None:
+                self.programs[op.via].die()
+            case "deaf" if op.via is not None:
+                self.programs[op.via].hear_nothing(op.about)
             case "crash":
                 if self._process is not None:
                     world.kill(self._process, "as the scenario says")
@@ -293,12 +311,11 @@ class Stage:
                 world.clock.step(op.about)
                 world.note("clock", "stepped", seconds=op.about)
             case _:
-                while op.job is not None and op.job not in self.ids:
-                    await self._changed.wait()
-                id = "" if op.job is None else self.ids[op.job]
-                await self._client(
-                    lane, lambda runtime: _call(runtime, op, id), op=op.what, name=op.job
-                )
+                id = "" if op.job is None else await self._id_of(op.job)
+                about = {"op": op.what, "name": op.job}
+                if op.via is not None:
+                    about["job"] = id
+                await self._ask(op.via, lane, lambda subject: _call(subject, op, id), **about)
 
     # The end
 
@@ -328,6 +345,12 @@ class Stage:
                     await self._changed.wait()
         return False
 
+    async def _catch_up(self) -> None:
+        """Let the client programs hear of all that there was, and have their answers."""
+        with trio.move_on_after(PATIENCE):
+            for program in self._followers:
+                await program.settled(self._log)
+
     def _nudge(self, job: triphase.Job, by_itself: bool) -> Call | None:
         """Return what brings a job nearer to its end, if somebody has to do something."""
         if job.state is JobState.GATED:
@@ -346,10 +369,25 @@ class Stage:
                 answered = True
 
         while not answered:
-            await self._client("end", call_and_note, op=op)
+            await self._ask(None, "end", call_and_note, op=op)
 
     def _queues(self) -> list[str]:
         return sorted({spec.queue for spec in self.scenario.types} | set(self.scenario.limits))
+
+
+def _check_clients(scenario: Scenario) -> None:
+    """Check that whoever is named is there.
+
+    Raises:
+      InvalidValue: if it is not.
+    """
+    there = {None, *(client.name for client in scenario.clients)}
+    for job in scenario.jobs:
+        if job.via not in there:
+            raise InvalidValue(f"job {job.name}: via={job.via!r}: there is no such client")
+    for number, op in enumerate(scenario.ops):
+        if op.via not in there:
+            raise InvalidValue(f"op {number}, {op.what}: via={op.via!r}: there is no such client")
 
 
 async def _resume(queue: str, runtime: triphase.Runtime) -> None:
@@ -364,7 +402,7 @@ async def _approve(id: str, runtime: triphase.Runtime) -> None:
     await runtime.approve(id)
 
 
-async def _call(runtime: triphase.Runtime, op: Op, id: str) -> Any:
+async def _call(runtime: Any, op: Op, id: str) -> Any:
     match op.what:
         case "cancel":
             return await runtime.cancel(id, reason="scripted", by="somebody")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -33,6 +33,9 @@ class JobPlan:
     queue_timeout: float | None = None
     approval: float | None = None
     """Seconds to approve; 0 is for ever; None asks for nothing beside the type."""
+
+    via: str | None = None
+    """The client program that submits it; None is somebody in the runtime's own process."""
 
 
 @attrs.frozen(kw_only=True)
@@ -72,6 +75,50 @@ class Op:
     about: Json = None
     """What it is about: the phase of a retry, the queue of a pause, the seconds of a step, …"""
 
+    via: str | None = None
+    """The client program that does it, or to which it is done; None is the runtime's process."""
+
+
+TO_CLIENTS: Final = ("crash", "deaf")
+"""What is done to a client program; everything else it does itself."""
+
+
+@attrs.frozen(kw_only=True)
+class ClientPlan:
+    """A program that follows events over a network, from the first on; see `clients`."""
+
+    name: str
+    """What its process is called."""
+
+    job: str | None = None
+    """The name of the job whose events it follows; None follows more than one."""
+
+    types: tuple[str, ...] = ()
+    """The job types that it follows; empty is any."""
+
+    events: tuple[str, ...] = ()
+    """The types of the events that it wants; empty is any."""
+
+    begins: float = 0.0
+    """When it is started."""
+
+    reads: bool = False
+    """It reads the record of the job after each event."""
+
+    pause: float = 0.0
+    """Seconds that it takes for each event."""
+
+
+@attrs.frozen(kw_only=True)
+class PicturePlan:
+    """A program that keeps a picture of all jobs over a network; see `pictures`."""
+
+    name: str
+    """What its process is called."""
+
+    begins: float = 0.0
+    """When it is started."""
+
 
 @attrs.frozen(kw_only=True)
 class Scenario:
@@ -88,6 +135,18 @@ class Scenario:
     drain_timeout: float = 0.0
     retention: float | None = None
     """Seconds after which what has ended is deleted."""
+
+    clients: tuple[ClientPlan, ...] = ()
+    """With some, the runtime is served by a gateway."""
+
+    pictures: tuple[PicturePlan, ...] = ()
+    """The same."""
+
+    ring: int | None = None
+    """How many events the runtime keeps in memory, about; None is as many as usual."""
+
+    capacity: int = 65536
+    """Bytes that a connection holds in each direction, before a sender has to wait."""
 
     kinds: tuple[str, ...] = ("hold", "stall")
     """Which kinds of perturbation may happen."""

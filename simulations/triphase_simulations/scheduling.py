@@ -99,6 +99,9 @@ class Schedule:
         self.before_step: Callable[[trio.lowlevel.Task], None] = lambda task: None
         """Called with each task that is about to run."""
 
+        self.over_at = math.inf
+        """The time, by trio's clock, at which what still runs never ends."""
+
         self.on_stuck: Callable[[str], None] = lambda why: None
         """Called when nothing will ever run again, or time does not go on."""
 
@@ -204,6 +207,9 @@ class Schedule:
         if self._turns > TURNS_MOST:
             self._turns = 0
             self.on_stuck(f"livelock: {TURNS_MOST} turns of the loop at {now:.3f} s")
+        elif now > self.over_at:
+            self.over_at = math.inf
+            self.on_stuck("endless: it has not come to its end in all this time")
         elif not batch and not runner.runq and runner.deadlines.next_deadline() == math.inf:
             self.on_stuck("deadlock: nothing will ever run again")
 

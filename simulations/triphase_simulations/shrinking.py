@@ -6,7 +6,7 @@ once its names and numbers are gone. Otherwise shrinking slips from a rare failu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar, cast
 
 import attrs
@@ -15,7 +15,7 @@ from triphase_protocol import encode
 
 from .exploring import Failure, Means, Observed, Shrunk, calm_memory, failure_of
 from .plan import KINDS, Key, Plan, to_json
-from .scenario import Anchor, Op, Scenario
+from .scenario import TO_CLIENTS, Anchor, ClientPlan, Op, Scenario
 
 T = TypeVar("T")
 
@@ -126,6 +126,7 @@ class _Shrinking:
                 self._drop_perturbations()
                 self._drop_ops()
                 self._drop_jobs()
+                self._drop_clients()
                 self._drop_types()
                 self._drop_script()
                 self._reset_fields()
@@ -217,6 +218,21 @@ class _Shrinking:
 
         ddmin(self._best.scenario.jobs, fails)
 
+    def _drop_clients(self) -> None:
+        """Take away clients, with what they do; or it is done by somebody else."""
+        scenario = self._best.scenario
+
+        def fails(clients: list[ClientPlan]) -> bool:
+            names = {client.name for client in clients}
+            kept = attrs.evolve(scenario, clients=tuple(clients))
+            return any(
+                self._accepts(attrs.evolve(self._best, scenario=each))
+                for each in (without_clients(kept, names), by_others(kept, names))
+            )
+
+        ddmin(scenario.clients, fails)
+        self._drop_items(("pictures",))
+
     def _drop_types(self) -> None:
         scenario = self._best.scenario
         used = {job.type for job in scenario.jobs}
@@ -262,6 +278,35 @@ class _Shrinking:
                 small = type(value)(less)
                 if 0 < small < value and self._accepts_at(place, small):
                     break
+
+
+def without_clients(scenario: Scenario, names: Collection[str]) -> Scenario:
+    """Return a scenario without what is done by clients that are not among *names*."""
+    there = {None, *names}
+    return attrs.evolve(
+        scenario,
+        jobs=tuple(job for job in scenario.jobs if job.via in there),
+        ops=tuple(op for op in scenario.ops if op.via in there),
+    )
+
+
+def by_others(scenario: Scenario, names: Collection[str]) -> Scenario:
+    """Return a scenario in which somebody else does what clients did that are not among *names*.
+
+    What was done to them is left out.
+    """
+    there = {None, *names}
+    return attrs.evolve(
+        scenario,
+        jobs=tuple(
+            job if job.via in there else attrs.evolve(job, via=None) for job in scenario.jobs
+        ),
+        ops=tuple(
+            op if op.via in there else attrs.evolve(op, via=None)
+            for op in scenario.ops
+            if op.via in there or op.what not in TO_CLIENTS
+        ),
+    )
 
 
 # Values inside of a scenario, by their places

@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import wraps
 from typing import Any, Final, TypeVar, cast
 
+import attrs
 import trio
 
 import triphase
 from triphase.arguments import checked_after, event_type, id_of, names
-from triphase_protocol import Event, EventType
+from triphase_protocol import Event, EventType, Json
 
 from .sim_node import DOWN, Node, ProcessDied
 
@@ -67,12 +68,21 @@ class SimRuntime(triphase.Runtime):
     pause = _again(triphase.Runtime.pause)
     resume = _again(triphase.Runtime.resume)
     set_limit = _again(triphase.Runtime.set_limit)
+    queue_states = _again(triphase.Runtime.queue_states)
     cancel = _once(triphase.Runtime.cancel)
     retry = _once(triphase.Runtime.retry)
     approve = _once(triphase.Runtime.approve)
     reject = _once(triphase.Runtime.reject)
     drain = _once(triphase.Runtime.drain)
     submit = _verb(triphase.Runtime.submit, lambda kwargs: kwargs.get("key") is not None)
+
+    def make(self, type: str, payload: Json) -> object:
+        """Return a job by the name of its type; see `Runtime.make`. Never waits.
+
+        Raises:
+          ProcessDied: if there is no process now.
+        """
+        return self._now().make(type, payload)
 
     def queues(self) -> Mapping[str, triphase.Queue]:
         """Return the queues by name, as they are in the life that is under way. Never waits.
@@ -149,9 +159,10 @@ class SimRuntime(triphase.Runtime):
                     raise ProcessDied(f"{op}: {exc}") from exc
                 await trio.sleep(DOWN)
             else:
+                if not isinstance(answer, triphase.JobHandle):
+                    return answer
                 # A handle of ours asks in whatever life there is.
-                is_handle = isinstance(answer, triphase.JobHandle)
-                return self._handle(answer.id) if is_handle else answer
+                return attrs.evolve(self._handle(answer.id), created=answer.created)
 
 
 class SimEvents(triphase.EventStream):

@@ -12,7 +12,7 @@ import attrs
 
 from .exploring import Failure
 from .history import History
-from .scenario import Anchor, JobPlan, Op, Scenario
+from .scenario import TO_CLIENTS, Anchor, ClientPlan, JobPlan, Op, Scenario
 
 WIDTH: Final = 96
 """Columns of a line of code."""
@@ -60,7 +60,12 @@ def workload(scenario: Scenario) -> list[str]:
         told.append(f"type {spec.name}{_options(spec, 'name', 'phases', brackets=True)}: {phases}")
     told += [_job_words(job) for job in scenario.jobs]
     told += [_op_words(op) for op in scenario.ops]
-    rest = _options(scenario, "suite", "types", "jobs", "ops", "kinds")
+    told += [_client_words(client) for client in scenario.clients]
+    told += [
+        f"picture {picture.name} of all jobs, from {picture.begins:g} s on"
+        for picture in scenario.pictures
+    ]
+    rest = _options(scenario, "suite", "types", "jobs", "ops", "clients", "pictures", "kinds")
     return [*told, *([f"store:{rest}"] if rest else [])]
 
 
@@ -81,7 +86,25 @@ def _step_words(step: Sequence[Any]) -> str:
 
 def _op_words(op: Op) -> str:
     about = "" if op.about is None else f" {op.about}"
-    return f"{op.what}{f' {op.job}' if op.job else ''}{about} {_anchor_words(op.when)}"
+    via = "" if op.via is None else f" via {op.via}"
+    if op.what in TO_CLIENTS and op.via is not None:
+        # It is done to the client, and not by it.
+        about, via = f" {op.via}", "" if op.about is None else f" for {op.about:g} s"
+    job = f" {op.job}" if op.job else ""
+    return f"{op.what}{job}{about}{via} {_anchor_words(op.when)}"
+
+
+def _client_words(client: ClientPlan) -> str:
+    jobs = f"of {client.job}" if client.job else f"of type {' and '.join(client.types)}"
+    words = [f"client {client.name} follows", ", ".join(client.events) or "all events"]
+    if client.job or client.types:
+        words.append(jobs)
+    words.append(f"from {client.begins:g} s on")
+    if client.reads:
+        words.append("and reads the job of each")
+    if client.pause:
+        words.append(f"and takes {client.pause:g} s for each")
+    return " ".join(words)
 
 
 def _anchor_words(anchor: Anchor) -> str:
@@ -125,15 +148,18 @@ def _given(value: object) -> Iterator[tuple[str, Any]]:
 def regression_test(failure: Failure) -> str:
     """Return a test, to be pasted, that fails as long as the failure is there."""
     name = re.sub(r"\W+", "_", f"{failure.suite}_{failure.violation.oracle}").strip("_").lower()
-    scenario = source(failure.scenario, 4, before=len("scenario = "))
+    played = failure.scenario
+    scenario = source(played, 4, before=len("scenario = "))
     fixed = source(dict(failure.perturbations), 4, before=len("perturbations: dict[Key, float] = "))
     seed = failure.plan.seed
+    names = {"Anchor", "JobPlan", "Op", "Scenario"}
+    names |= {type(each).__name__ for each in (*played.clients, *played.pictures)}
     return f"""\
 from triphase_simulations.cast import PhaseSpec, TypeSpec
 from triphase_simulations.oracles import judge
 from triphase_simulations.plan import Key, Plan
 from triphase_simulations.running import run_scenario
-from triphase_simulations.scenario import Anchor, JobPlan, Op, Scenario
+from triphase_simulations.scenario import {", ".join(sorted(names))}
 
 
 def test_{name}_{failure.seed}() -> None:

@@ -13,6 +13,7 @@ import attrs
 
 from triphase_protocol import Event, EventType
 
+from .client_lanes import MARKED, lane_of, words_of
 from .exploring import Failure, Moment
 from .history import Entry, Ran
 from .plan import Key, lines
@@ -27,14 +28,23 @@ CELL_MOST: Final = 30
 LANES_MOST: Final = 3
 """Jobs with a lane of their own; more of them share one."""
 
-MARKS: Final = {"crash": "!", "stall": "~", "refuse": "x", "step": "±", "violation": ">"}
+MARKS: Final = {
+    "crash": "!",
+    "stall": "~",
+    "refuse": "x",
+    "step": "±",
+    "cut": "/",
+    "vanish": "?",
+    "violation": ">",
+}
 """What stands at the edge of a line."""
 
 BARS: Final = " ┃║"
 """What stands before a lane in which none, one or more handlers run."""
 
 LEGEND: Final = (
-    "! crash  ~ stall  x refusal  ± clock step  > violation  ┃ a handler runs  ║ several"
+    "! crash  ~ stall  x refusal  ± clock step  / cut  ? vanished  > violation  "
+    "┃ a handler runs  ║ several"
 )
 """What the marks mean."""
 
@@ -129,13 +139,16 @@ def _in_lane(name: str, text: str, *, shared: bool) -> tuple[str, str]:
 
 
 def _perturbed(time: float, key: Key, used: Mapping[Key, float]) -> Iterator[Row]:
-    # Crashes, refusals and clock steps have entries of their own.
+    # Crashes, refusals, clock steps, cuts and what vanishes have entries of their own.
     kind, site, _ = key
     value = used.get(key, 0.0)
     if kind == "stall":
         yield Row(time=time, lane="node", text=f"{site} stalls {value:g} s", mark="stall")
     elif kind == "hold":
         yield Row(time=time, lane="node", text=f"{site} held {value:g} turns")
+    elif kind == "delay":
+        text = f"{site} takes {value:g} s more"
+        yield Row(time=time, lane=lane_of(site), text=text, mark="stall")
 
 
 def _is_read_of(heard: Entry, read: Entry | None) -> bool:
@@ -154,7 +167,8 @@ def _entry_row(entry: Entry, read: Entry | None, names: Mapping[str, str]) -> Ro
     mine = f" (life {life})" if life else ""
     match what:
         case "asked" | "answered" | "denied":
-            return Row(time=time, lane="clients", text=_client_words(entry))
+            lane = str(data.get("via") or "clients")
+            return Row(time=time, lane=lane, text=_client_words(entry))
         case "heard":
             then = f", read {_read_words(read, names)}" if read is not None else ""
             return Row(time=time, lane="follower", text=f"heard {data.get('seq')}{then}")
@@ -174,6 +188,10 @@ def _entry_row(entry: Entry, read: Entry | None, names: Mapping[str, str]) -> Ro
             text = f"{_about(entry)}: never came about"
             return Row(time=time, lane="clients", text=text)
         case _:
+            words = words_of(entry, names)
+            if words is not None:
+                mark = MARKED.get(what, "")
+                return Row(time=time, lane=process, text=f"{words}{mine}", mark=mark)
             more = "".join(f" {value}" for value in data.values() if isinstance(value, str))
             return Row(time=time, lane=process.partition(":")[0], text=f"{what}{mine}{more}")
 

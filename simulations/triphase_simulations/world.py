@@ -38,6 +38,10 @@ ROUNDS_MOST: Final = 500
 """How often what is left of dead processes is told to end, before it is given up."""
 
 
+SECONDS_MOST: Final = 5_000.0
+"""Virtual seconds after which a run never ends: something goes on, and leads nowhere."""
+
+
 class ProcessKilled(BaseException):
     """The process that this runs in is dead. Not an `Exception`: nothing handles its own death."""
 
@@ -113,6 +117,9 @@ class World:
         self._schedule.on_stuck = self._on_stuck
         self._began = 0.0
         self._stuck: Stuck | None = None
+        self.on_death: list[Callable[[Process], None]] = []
+        """Called with each process as it dies, or ends."""
+
         self.on_commit: list[Callable[[SimulatedStore], None]] = []
         """Called after each transaction, when it is durable and nobody has heard of it."""
 
@@ -215,6 +222,7 @@ class World:
     async def live(self, main: Callable[[], Awaitable[None]]) -> None:
         """Run a program, and bring what is left of its processes to its end: what `run` runs."""
         self._began = trio.current_time()
+        self._schedule.over_at = self._began + SECONDS_MOST
         async with trio.open_nursery() as self._nursery:
             try:
                 await main()
@@ -226,8 +234,14 @@ class World:
 
     # Processes
 
-    def start(self, name: str, main: Callable[[Process], Awaitable[None]]) -> Process:
-        """Start a process. Never waits."""
+    def start(self, name: str, main: Callable[[Process], Awaitable[None]], **about: Any) -> Process:
+        """Start a process. Never waits.
+
+        Args:
+          name: what it is called.
+          main: what it runs.
+          about: more about it, for the history.
+        """
         life = self._lives[name] = self._lives.get(name, 0) + 1
         process = Process(name, life, self)
         self.processes.append(process)
@@ -237,7 +251,7 @@ class World:
         finally:
             # The mark is the new task's alone.
             PROCESS.reset(token)
-        self.note(process.lane, "started")
+        self.note(process.lane, "started", **about)
         return process
 
     async def _live(self, process: Process, main: Callable[[Process], Awaitable[None]]) -> None:
@@ -274,6 +288,8 @@ class World:
         process.dead = True
         for handle in process.handles:
             handle.fence()
+        for call in self.on_death:
+            call(process)
         process.ended.set()
         self._schedule.freeze()
 

@@ -19,6 +19,7 @@ from . import (
     shutdowns,
     slots,
     stores,
+    streams,
     waits,
 )
 from .hunting import Hunt, hunt, hunt_all
@@ -35,6 +36,7 @@ _SUBJECTS = (
     deadlines,
     gates,
     waits,
+    streams,
     stores,
     shutdowns,
 )

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from triphase import lifecycle
-from triphase.feed import Feed
+from triphase.feed import Entry, Feed
 from triphase.handlers import Handlers
 from triphase.job_actor import JobActor
 from triphase.lifecycle.draft import Draft
@@ -23,7 +23,6 @@ from triphase.store.simulated.transaction import Transaction
 from triphase.tree import Tree
 from triphase_protocol import (
     Delete,
-    Event,
     EventType,
     JobState,
     OnRestart,
@@ -147,9 +146,9 @@ def _deletes_unseen() -> Swaps:
     def put(self: Transaction, job: Any, row: Any, events: Any, n: int = 0) -> Any:
         return real(self, job, row, () if row is None else events, n)
 
-    def publish(self: Feed, events: Sequence[Event]) -> None:
-        if events:
-            real_publish(self, events)
+    def publish(self: Feed, entries: Sequence[Entry]) -> None:
+        if entries:
+            real_publish(self, entries)
 
     real, real_publish = Transaction._put, Feed.publish
     return [Swap(Transaction, "_put", put), Swap(Feed, "publish", publish)]

@@ -8,7 +8,7 @@ from typing import Any
 import trio
 
 from triphase.errors import RuntimeClosed
-from triphase.feed import Batch, EventStream, Feed
+from triphase.feed import Batch, Entry, EventStream, Feed
 from triphase.runtime.waiting import Waiting
 from triphase.waiters import Wait, Waiters
 from triphase_protocol import Event, Job, JobState, Outcome, outcome_of
@@ -95,8 +95,8 @@ def _not_at_the_close() -> Swaps:
 def _first_dropped() -> Swaps:
     real = Feed.publish
 
-    def publish(self: Feed, events: Sequence[Event]) -> None:
-        real(self, events[1:] if len(events) > 4 else events)
+    def publish(self: Feed, entries: Sequence[Entry]) -> None:
+        real(self, entries[1:] if len(entries) > 4 else entries)
 
     return [Swap(Feed, "publish", publish)]
 

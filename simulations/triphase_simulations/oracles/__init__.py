@@ -5,8 +5,8 @@ none: what an oracle cannot know (when a commit was durable while a store stalle
 process would have said) it does not judge.
 
 Of the catalogue, these judge parts that do not exist yet and are left out: O10 (hooks), O14 and O15
-(owners that go offline, sessions), O16 (presence), O18 (dependencies), O19 (schedules) and O30
-(stalled clients and workers). O25 is judged with O5, and O27 with O9.
+(owners that go offline, sessions), O16 (presence), O18 (dependencies) and O19 (schedules). O25 is
+judged with O5, and O27 with O9.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from .order import Fencing, Folding, Numbering
 from .phases import CompletedStays, ProgressRises
 from .reading import Reading
 from .slots import Explained, Limits, WorkConserving
+from .streams import Undelayed
 from .survival import Accepted, Survival
 from .terminals import OneEnd, OnlyTheEndedAreDeleted, TerminalStays
 from .violations import Oracle, Violation
@@ -56,6 +57,7 @@ ORACLES: Final[tuple[Oracle, ...]] = (
     NothingAfterCancel(),
     Budgets(),
     Folding(),
+    Undelayed(),
 )
 """Every oracle, in the order of the catalogue."""
 

@@ -27,8 +27,12 @@ class DurableFirst:
                 seq = int(entry.data["seq"])
                 yield from self._heard(reading, by_seq, entry, last)
                 last = max(last, seq)
-            elif entry.what == "read":
+            elif entry.what in ("read", "looked"):
                 yield from self._read(reading, by_seq, entry)
+            elif entry.what == "received" and entry.data["seq"] > entry.data["committed"]:
+                message = "it was received before it was committed"
+                job, seq = str(entry.data["job"]), int(entry.data["seq"])
+                yield Violation(self.name, job, seq, entry.time, message)
         yield from self._answers(reading)
 
     def _heard(
@@ -80,7 +84,7 @@ class DurableFirst:
             for job, steps in reading.steps.items()
             for step in steps
         }
-        for call in reading.calls:
+        for call in (*reading.calls, *reading.remote):
             answer = call.answer
             said = None if answer is None else answer.data.get("answer")
             if answer is None or part(said, "version") is None:

@@ -8,6 +8,7 @@ from typing import Final
 from triphase_protocol import Event, EventType, IllegalTransition, fold
 
 from .reading import Reading, holds
+from .streams import judge_followers
 from .violations import Violation
 
 _OF_A_TRY: Final = {
@@ -50,10 +51,10 @@ class Numbering:
     """O20."""
 
     name = "O20"
-    says = "The log's seq and each job's versions rise by one, and transactions end in it."
+    says = "What is numbered rises by one, and who follows over a network receives all of it once."
 
     def judge(self, reading: Reading) -> Iterable[Violation]:
-        """Return gaps and repetitions."""
+        """Return gaps and repetitions, in the log and of those who follow it."""
         history = reading.history
         seq = 0
         versions: dict[str, int] = {}
@@ -71,6 +72,7 @@ class Numbering:
         if ends != sorted(set(ends)) or (ends and ends[-1] != seq):
             message = "the transactions do not cover the log, one after the other"
             yield Violation(self.name, None, None, None, message)
+        yield from judge_followers(self.name, reading)
 
 
 class Folding:

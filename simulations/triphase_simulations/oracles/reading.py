@@ -67,7 +67,13 @@ class Reading:
         self.stepped = any(True for _ in history.all("stepped"))
         self.refused = any(True for _ in history.all("refused"))
         self.lives: list[Life] = []
+        self.clients: list[Life] = []
+        """The lives of client programs."""
+
         self.calls: list[Call] = []
+        self.remote: list[Call] = []
+        """What was asked over a connection; of which life of the node, nobody can say."""
+
         self.entries: list[tuple[int, Entry]] = []
         """With their places, without what the dead did afterwards."""
 
@@ -81,8 +87,8 @@ class Reading:
         by_lane: dict[str, Life] = {}
         for at, entry in enumerate(self.history.entries):
             if entry.what == "started":
-                self.lives.append(Life(entry.lane, entry.time, at))
-                by_lane[entry.lane] = self.lives[-1]
+                begun = by_lane[entry.lane] = Life(entry.lane, entry.time, at)
+                (self.clients if entry.data.get("client") else self.lives).append(begun)
             life = by_lane.get(entry.lane)
             if life is not None:
                 if life.gone_at is not None:
@@ -108,14 +114,24 @@ class Reading:
         for lane, questions in asked.items():
             following = [at for at, _ in questions[1:]] + [len(self.history.entries)]
             for (at, entry), until in zip(questions, following, strict=True):
-                life = self._life_at(at)
+                via = entry.data.get("via")
+                life = self._life_at(at) if via is None else self._client_at(str(via), at)
                 found: tuple[int | None, Entry | None] = (None, None)
                 for answered_at, answer in answers.get(lane, ()):
                     if at < answered_at < until and not _is_echo(life, answered_at):
                         found = (answered_at, answer)
                         break
-                self.calls.append(Call(entry, at, life, found[1], found[0]))
+                calls = self.calls if via is None else self.remote
+                calls.append(Call(entry, at, life, found[1], found[0]))
         self.calls.sort(key=lambda call: call.at)
+        self.remote.sort(key=lambda call: call.at)
+
+    def _client_at(self, name: str, at: int) -> Life | None:
+        for life in self.clients:
+            there = life.at < at and (life.gone_at is None or at < life.gone_at)
+            if there and life.lane.partition("#")[0] == name:
+                return life
+        return None
 
     def _life_at(self, at: int) -> Life | None:
         for life in self.lives:
@@ -151,6 +167,13 @@ class Reading:
         return math.inf if self.stepped else self.quiet_since
 
     @cached_property
+    def undisturbed(self) -> bool:
+        """True if nothing took time that it should not, and nobody died or left."""
+        kinds = {kind for kind, _, _ in self.history.used}
+        gone = any(op.what in ("crash", "restart") for op in self.scenario.ops)
+        return kinds <= {"hold"} and not gone and not self.stepped
+
+    @cached_property
     def quiet_since(self) -> float:
         """The same for what goes by a clock that nobody sets."""
         quiet = next((entry.time for entry in self.history.all("quiet")), math.inf)
@@ -181,7 +204,7 @@ class Reading:
     def ids(self) -> dict[str, str]:
         """The jobs' ids by their names."""
         found = {job.key: job.id for job in self.history.jobs if job.key is not None}
-        for call in self.calls:
+        for call in (*self.calls, *self.remote):
             if call.op == "submit" and call.answer is not None and call.name is not None:
                 id = part(call.answer.data.get("answer"), "id")
                 if id is not None:

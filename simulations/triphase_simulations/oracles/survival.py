@@ -112,7 +112,7 @@ class Accepted:
                     yield Violation(self.name, event.job, event.seq, None, message)
                 submitted[event.job] = event.seq
         ids: dict[str, str] = {}
-        for call in reading.calls:
+        for call in (*reading.calls, *reading.remote):
             if call.op != "submit" or call.answer is None or call.answer.what != "answered":
                 continue
             id, name = str(call.answer.data["answer"]["id"]), str(call.name)

@@ -10,6 +10,7 @@ from triphase_simulations.history import Entry
 
 from .lives import Call, Life
 from .reading import MOMENT, Reading, part
+from .remote import judge_waits
 from .violations import Violation
 
 _CLOSING = ("closed", "store_closed", "crashed")
@@ -41,6 +42,7 @@ class NoLostWakeup:
                 yield from self._denied(reading, call, call.answer, job, timeout)
             else:
                 yield from self._answered(reading, call, call.answer, job, timeout)
+        yield from judge_waits(self.name, reading)
 
     def _unanswered(
         self, reading: Reading, call: Call, job: str, timeout: float

@@ -20,6 +20,7 @@ from . import (
     retention,
     retries,
     shutdown,
+    streams,
 )
 
 
@@ -58,6 +59,11 @@ _ALL = (
         "retention",
         "Jobs that are deleted as somebody retries, reads or waits for them.",
         retention.draw,
+    ),
+    Suite(
+        "streams",
+        "Clients that follow, ask and wait over a network that delays, breaks and goes deaf.",
+        streams.draw,
     ),
     Suite(
         "everything",
