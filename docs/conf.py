@@ -53,7 +53,10 @@ def exported_names() -> dict[str, str]:
     names: dict[str, str] = {}
     packages = (
         "triphase_simulations",
+        "triphase_protocol.wire",
         "triphase_protocol",
+        "triphase.client",
+        "triphase.gateway",
         "triphase.store",
         "triphase.actor",
         "triphase",

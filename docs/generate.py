@@ -11,12 +11,14 @@ import enum
 import importlib
 import inspect
 import itertools
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from reachable import transitions
 from state_picture import picture
+from wire_pages import messages_page
 
 from triphase.cli.exits import exit_for
 from triphase_protocol import (
@@ -29,6 +31,7 @@ from triphase_protocol import (
     TriphaseError,
     states,
 )
+from triphase_protocol.wire import asyncapi, wire_schema
 
 HERE = Path(__file__).parent
 
@@ -50,8 +53,15 @@ def files() -> dict[str, str]:
     return {
         "reference/states.md": NOTE + "\n".join(_states_page(used)),
         "reference/job-states.svg": picture(used),
+        "reference/messages.md": NOTE + "\n".join(messages_page()),
+        "reference/wire.schema.json": _json(wire_schema()),
+        "reference/asyncapi.json": _json(asyncapi("1")),
         "reference/errors.md": NOTE + "\n".join(_errors_page()),
     }
+
+
+def _json(document: Mapping[str, object]) -> str:
+    return json.dumps(document, indent=2) + "\n"
 
 
 def _is_stale(path: Path, text: str, check: bool) -> bool:
@@ -167,9 +177,13 @@ GROUPS: Mapping[str, Callable[[type[TriphaseError], str], bool]] = {
     ),
     "The store": lambda kind, module: kind.code.startswith(("store", "not_a_store", "corrupt")),
     "The runtime": lambda kind, module: module == "triphase",
+    "The wire": lambda kind, module: module in {"triphase.client", "triphase_protocol.wire"},
     "Actors": lambda kind, module: module == "triphase.actor",
 }
 """Which errors stand under which heading; the first that says yes has it."""
+
+MODULES = ("triphase", "triphase.actor", "triphase.client", "triphase_protocol.wire")
+"""Where errors are public."""
 
 
 def _errors_page() -> Iterator[str]:
@@ -208,14 +222,15 @@ How a job went wrong is none of these. It is data: a `Failed` outcome with an `E
 
 def _errors() -> dict[str, type[TriphaseError]]:
     """Return the errors by their public name, in the order in which they are written."""
+    modules = [importlib.import_module(name) for name in MODULES]
     found: dict[str, type[TriphaseError]] = {}
     pending = [TriphaseError]
     while pending:
         kind = pending.pop(0)
         pending[:0] = kind.__subclasses__()
-        for module in ("triphase", "triphase.actor"):
-            if getattr(importlib.import_module(module), kind.__name__, None) is kind:
-                found[f"{module}.{kind.__name__}"] = kind
+        for module in modules:
+            if getattr(module, kind.__name__, None) is kind:
+                found[f"{module.__name__}.{kind.__name__}"] = kind
     return found
 
 

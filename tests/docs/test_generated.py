@@ -7,10 +7,12 @@ import re
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cyclopts import App
 
 from triphase.cli.exits import Exit
 from triphase.cli.main import app
@@ -91,13 +93,29 @@ def test_a_key_that_the_page_lacks_would_be_found(
 def test_every_command_and_option_is_in_its_page() -> None:
     page = (DOCS / "reference" / "cli.md").read_text("utf-8")
     sections = {text.partition("\n")[0]: text for text in page.split("\n## ")}
-    commands = [name for name in app if not name.startswith("-")]
-    assert set(commands) <= set(sections)
-    for command in commands:
-        for argument in app[command].assemble_argument_collection():
+    commands = dict(commands_of(app))
+    assert {command.partition(" ")[0] for command in commands} <= set(sections)
+    for command, its in commands.items():
+        section = sections[command.partition(" ")[0]]
+        assert " " not in command or command in section, command
+        for argument in its.assemble_argument_collection():
             # Of a pair such as --follow and --no-follow, the one that is not the default.
-            found = any(f"`{name}" in sections[command] for name in argument.names)
-            assert found or argument.names in {("ID",), ("IDS",)}, (command, argument.names)
+            found = any(f"`{name}" in section for name in argument.names)
+            assert found or argument.names in UNNAMED, (command, argument.names)
+
+
+UNNAMED = {("ID",), ("IDS",), ("NAME",), ("N",), ("*",)}
+"""Arguments that stand in the command's title, and what only gathers options."""
+
+
+def commands_of(of: App, path: str = "") -> Iterator[tuple[str, App]]:
+    """Yield the commands that do something, by what one writes: `ls`, `queue ls`."""
+    for name in of:
+        if not name.startswith("-"):
+            found = of[name]
+            yield from commands_of(found, f"{path}{name} ")
+            if found.default_command is not None:
+                yield f"{path}{name}", found
 
 
 def test_every_exit_code_is_in_the_page_of_the_command_line() -> None:

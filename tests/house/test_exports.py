@@ -12,18 +12,36 @@ import pytest
 PACKAGES = (
     "triphase",
     "triphase.actor",
+    "triphase.client",
+    "triphase.gateway",
     "triphase.store",
     "triphase_protocol",
+    "triphase_protocol.wire",
     "triphase_simulations",
 )
 
-ALIASES = {"Command", "Operation", "Outcome", "Result"}
+ALIASES = {
+    "Blocker",
+    "Command",
+    "Message",
+    "Operation",
+    "Outcome",
+    "Reply",
+    "Request",
+    "Result",
+    "Said",
+}
 CONSTANTS = {
     "DEPTH_MAX",
+    "ID_MOST",
     "JOB_EVENTS",
     "NO_RETRY",
     "PHASE_TRANSITIONS",
+    "REPLIES",
+    "REQUESTS",
+    "SCOPES",
     "STATES",
+    "SUBPROTOCOL",
     "TERMINAL_EVENTS",
     "TRANSITIONS",
     "VALUE_BYTES_MAX",

@@ -38,7 +38,7 @@ CLOCKS_AND_IO = frozenset(
 PROTOCOL_NEEDS = {"attr", "attrs", "cattr", "cattrs", "msgspec", "typing_extensions"}
 """All that the protocol may import from outside the standard library."""
 
-HEAVY = {"cyclopts", "httpx", "hypothesis", "rich"}
+HEAVY = {"cyclopts", "h11", "httpx", "hypothesis", "rich", "trio_websocket", "wsproto"}
 """What `import triphase` must not load: an application pays for it at every start."""
 
 
@@ -58,11 +58,15 @@ class Rule:
     outside: tuple[str, ...] = ()
     """The modules among those that it is not for."""
 
+    apart: tuple[str, ...] = ()
+    """The same, and it is for what is below them."""
+
     why: str
 
     def forbids(self, module: str, name: str) -> bool:
         """May this module not import this name?"""
-        held = covers(self.within, module) and not covers(self.outside, module)
+        apart = module in self.apart or covers(self.outside, module)
+        held = covers(self.within, module) and not apart
         return held and covers(self.banned, name) and not covers(self.but, name)
 
 
@@ -85,7 +89,8 @@ RULES = (
     ),
     Rule(
         within=("triphase",),
-        outside=("triphase.cli", "triphase.gateway", "triphase.__main__"),
+        outside=("triphase.cli", "triphase.gateway", "triphase.__main__", "triphase.bench"),
+        apart=("triphase",),
         banned=("triphase.cli", "triphase.gateway"),
         why="the fronts stand on the runtime, and nothing stands on them",
     ),
@@ -101,7 +106,7 @@ RULES = (
     ),
     Rule(
         banned=("trio_websocket",),
-        outside=("triphase.gateway",),
+        outside=("triphase.websocket",),
         why="one adapter speaks to the WebSocket library",
     ),
 )
@@ -144,6 +149,16 @@ def test_importing_triphase_is_light() -> None:
     assert not found, f"`import triphase` loads {sorted(found)}"
 
 
+@pytest.mark.parametrize("name", ["Client", "client", "connect", "gateway", "serve_gateway"])
+def test_what_speaks_over_a_network_is_loaded_when_it_is_asked_for(name: str) -> None:
+    assert {"trio_websocket", "wsproto"} <= loaded_by(f"from triphase import {name}")
+    assert {"trio_websocket", "wsproto"} <= loaded_by(f"import triphase\ntriphase.{name}")
+
+
+def test_a_name_that_triphase_does_not_have_is_none() -> None:
+    assert "triphase.client" not in loaded_by("import triphase\nassert not hasattr(triphase, 'x')")
+
+
 # Each rule can fail
 
 PLANTED = [
@@ -160,6 +175,7 @@ PLANTED = [
     ("actors/triphase/lifecycle/decide.py", "from ..definition import Queue"),
     ("actors/triphase/admission.py", "from .store import Store"),
     ("actors/triphase/__init__.py", "import rich.console as console"),
+    ("actors/triphase/runtime/runtime.py", "from triphase.gateway import serve_gateway"),
     ("actors/triphase/hooks.py", "from trio_websocket import open_websocket"),
     ("simulations/triphase_simulations/world.py", "import cyclopts"),
 ]
@@ -170,6 +186,7 @@ ALLOWED = [
     ("actors/triphase/runtime.py", "import trio, triphase_protocol\nfrom .store import Store"),
     ("actors/triphase/lifecycle/decide.py", "from .table import ROWS\nimport triphase_protocol"),
     ("actors/triphase/cli/main.py", "import rich, cyclopts\nfrom ..gateway import serve"),
+    ("actors/triphase/__init__.py", "from .gateway import serve_gateway"),
     ("actors/triphase/store/sqlite/backend.py", "import apsw"),
     ("simulations/triphase_simulations/world.py", "import hypothesis, triphase.runtime"),
 ]
