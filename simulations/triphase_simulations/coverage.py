@@ -26,6 +26,7 @@ from triphase_protocol import (
 from .history import History
 from .network_goals import NETWORK_GOALS, network_goals_of
 from .scenario import Scenario
+from .world import OVER
 
 Goal = Callable[[History], bool]
 
@@ -118,7 +119,7 @@ def _timeout_and_success(history: History) -> bool:
 
 
 def _kills(history: History) -> list[float]:
-    return [entry.time for entry in history.all("killed") if entry.data["why"] != "the run is over"]
+    return [entry.time for entry in history.all("killed") if entry.data["why"] != OVER]
 
 
 def _killed_twice(history: History) -> bool:

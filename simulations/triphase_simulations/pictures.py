@@ -71,17 +71,17 @@ class PictureProgram:
         while True:
             try:
                 async with open_link(dial, place_of(URL), None) as link:
-                    await self._draw(link)
+                    await self._draw(process, link)
             except LinkLost:
                 await trio.sleep(AWAY)
 
-    async def _draw(self, link: Link) -> None:
+    async def _draw(self, process: Process, link: Link) -> None:
         await link.say(write(Subscribe(id="1", topic="jobs", snapshot=True)))
         self._jobs, self._cursor, after = {}, None, 0
         while True:
-            after = self._take(await link.hear(), after)
+            after = self._take(process, await link.hear(), after)
 
-    def _take(self, reply: Reply, after: int) -> int:
+    def _take(self, process: Process, reply: Reply, after: int) -> int:
         """Take what comes; return how far the picture reaches."""
         match reply:
             case Answer():
@@ -96,7 +96,7 @@ class PictureProgram:
                 if reply.from_ > after:
                     raise LinkLost("something is missing")
                 for event in reply.events:
-                    self._apply(event)
+                    self._apply(process, event)
                 self._cursor = after = reply.to
             case _:
                 pass
@@ -104,7 +104,7 @@ class PictureProgram:
         news.set()
         return after
 
-    def _apply(self, event: Event) -> None:
+    def _apply(self, process: Process, event: Event) -> None:
         seen = self._jobs.get(event.job)
         if event.type is EventType.JOB_DELETED:
             self._jobs.pop(event.job, None)
@@ -112,7 +112,7 @@ class PictureProgram:
             try:
                 state = next_state(None if seen is None else seen.state, event.type)
             except IllegalTransition as exc:
-                self._world.note(self.plan.name, "misdrawn", seq=event.seq, message=str(exc))
+                self._world.note(process.lane, "misdrawn", seq=event.seq, message=str(exc))
                 return
             assert state is not None, "only a deletion leaves nothing"
             self._jobs[event.job] = Seen(event.version, state)

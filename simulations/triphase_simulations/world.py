@@ -34,6 +34,9 @@ PROCESS: ContextVar[Process | None] = ContextVar("triphase_process", default=Non
 WORLD: ContextVar[World | None] = ContextVar("triphase_world", default=None)
 """The world of the current run."""
 
+OVER: Final = "the run is over"
+"""Why the processes are killed that are left at the end."""
+
 ROUNDS_MOST: Final = 500
 """How often what is left of dead processes is told to end, before it is given up."""
 
@@ -328,7 +331,7 @@ class World:
     async def _unwind(self) -> None:
         """Bring every task of every process to its end, whatever it waits for."""
         for process in self.processes:
-            self.kill(process, "the run is over")
+            self.kill(process, OVER)
         self.unwinding = True
         self._schedule.thaw()
         for _ in range(ROUNDS_MOST):
@@ -337,7 +340,7 @@ class World:
                 return
             for task in left:
                 if is_leaf(task):
-                    throw_into(task, ProcessKilled("the run is over"))
+                    throw_into(task, ProcessKilled(OVER))
             await trio.lowlevel.checkpoint()
         names = ", ".join(task.name for task in all_tasks() if task.context.get(PROCESS))
         raise Stuck(f"what is left of dead processes will not end: {names}")

@@ -28,6 +28,9 @@ class Life:
     leaving: float | None = None
     gone: float | None = None
     killed: bool = False
+    stayed: bool = False
+    """It was there until the run was over."""
+
     left: tuple[str, ...] = ()
     """The names of the tasks that were there when it left."""
 

@@ -26,6 +26,7 @@ from triphase_protocol import (
 from triphase_simulations.cast import PhaseSpec, TypeSpec
 from triphase_simulations.history import Entry, History, Ran
 from triphase_simulations.scenario import Scenario
+from triphase_simulations.world import OVER
 
 from .lives import Call, Life, Step
 
@@ -96,6 +97,7 @@ class Reading:
                 if entry.what in ("ended", "killed"):
                     life.gone_at, life.gone = at, entry.time
                     life.killed = entry.what == "killed"
+                    life.stayed = entry.data.get("why") == OVER
                     life.left = tuple(entry.data.get("left", ()))
                 elif entry.what == "leaving":
                     life.leaving_at, life.leaving = at, entry.time

@@ -36,7 +36,7 @@ def judge_waits(name: str, reading: Reading) -> Iterable[Violation]:
         job = str(call.asked.data["job"])
         timeout = timeouts.get(call.asked.lane, math.inf)
         if call.answer is None:
-            if call.life is not None and call.life.gone == reading.seconds:
+            if call.life is not None and call.life.stayed:
                 message = "a wait over a connection was left open"
                 yield Violation(name, job, None, call.asked.time, message)
             continue

@@ -34,11 +34,11 @@ def judge_followers(name: str, reading: Reading) -> Iterable[Violation]:
 def _pictures(name: str, reading: Reading) -> Iterable[Violation]:
     """Find what a picture, drawn from a snapshot and the events since, has wrong."""
     rows = {job.id: [job.version, job.state.value] for job in reading.history.jobs}
-    for entry in reading.history.all("picture", "misdrawn"):
+    for _, entry in reading.entries:
         if entry.what == "misdrawn":
             message = f"an event does not fit into the picture of {entry.lane}"
             yield Violation(name, None, int(entry.data["seq"]), entry.time, message)
-            continue
+    for entry in reading.history.all("picture"):
         jobs = entry.data["jobs"]
         for job in sorted({*rows, *jobs} - reading.deleted.keys()):
             if rows.get(job) != jobs.get(job):

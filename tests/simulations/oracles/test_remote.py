@@ -79,6 +79,17 @@ def test_o4_a_wait_of_a_program_that_died_is_answered_to_nobody() -> None:
     assert not any("wait" in fault for fault in faults(attrs.evolve(history, entries=entries)))
 
 
+def test_o4_a_wait_of_a_program_that_died_at_the_very_end_is_answered_to_nobody() -> None:
+    history = unanswered(STAYS)
+    place = next(at for at, entry in enumerate(history.entries) if entry.what == "quiet")
+    killed = attrs.evolve(
+        history.entries[-1], lane="c0", what="killed", data={"why": "so"}, time=history.seconds
+    )
+    entries = [*history.entries[:place], killed, *history.entries[place:]]
+    found = faults(attrs.evolve(history, entries=entries))
+    assert "O4: a wait over a connection was left open" not in found
+
+
 def test_o4_a_wait_does_not_return_at_the_end() -> None:
     assert answered(LONG, later=0.1) == set()
     assert answered(LONG, later=0.25) == {"O4: a wait did not return at the job's job.completed"}
