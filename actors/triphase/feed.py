@@ -164,6 +164,10 @@ class Feed:
             events = [each.event for each in chosen if _wanted(each.event, job, types)]
             await trio.lowlevel.checkpoint()
             return Batch(events, chosen[-1].seq if chosen else cursor)
+        return await self.read_log(cursor, job, types)
+
+    async def read_log(self, cursor: int, job: str | None, types: frozenset[EventType]) -> Batch:
+        """Return the next page of events above a cursor from the store's log. A checkpoint."""
         # Taken before the read: what is committed while it runs may be missing from its answer.
         known = self._last_seq
         events = await self._store.events(after=cursor, job=job, types=sorted(types), limit=PAGE)

@@ -33,7 +33,6 @@ PIECES: Final = 1000
 REASON_MOST: Final = 123
 """The most bytes of a close frame's reason (RFC 6455, section 5.5)."""
 
-NO_STATUS: Final = 1005
 ABNORMAL: Final = 1006
 
 

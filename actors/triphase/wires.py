@@ -127,7 +127,7 @@ class Wire(trio.abc.Stream):
         if isinstance(self.stream, Abortable):
             self.stream.abort()
             return
-        place = _transport_of(self.stream)
+        place = transport_of(self.stream)
         if isinstance(place, trio.SocketStream):
             with contextlib.suppress(OSError):
                 # Whoever reads or writes it is woken.
@@ -165,7 +165,8 @@ def _write(socket: trio.socket.SocketType, data: bytes) -> int:
     return os.write(number, data) if number >= 0 else 0
 
 
-def _transport_of(stream: trio.abc.Stream) -> trio.abc.Stream:
+def transport_of(stream: trio.abc.Stream) -> trio.abc.Stream:
+    """Return the stream below TLS; of another, the stream itself."""
     while isinstance(stream, trio.SSLStream):
         inner: trio.abc.Stream = cast("Any", stream).transport_stream
         stream = inner

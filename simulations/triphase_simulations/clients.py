@@ -17,7 +17,7 @@ import triphase
 from triphase import feed
 from triphase.client import Client, connect
 from triphase.client.events import ClientEvents
-from triphase.gateway import serve_gateway, subscription
+from triphase.gateway import serve_gateway
 from triphase_protocol import Event, EventType, JobNotFound, TriphaseError
 from triphase_protocol.wire import Reset
 
@@ -74,7 +74,6 @@ class ClientProgram:
         self._committed = committed
         self._client: Client | None = None
         self._up = trio.Event()
-        self._over = False
         self._open = 0
         self._news = trio.Event()
 
@@ -100,7 +99,7 @@ class ClientProgram:
     async def keep_up(self) -> None:
         """Start it, and start it again whenever it has gone. A checkpoint."""
         await trio.sleep(self.plan.begins)
-        while not self._over:
+        while True:
             self.process = self._world.start(self.plan.name, self._live, client=True)
             await self.process.ended.wait()
             self._client, self._open = None, 0
@@ -275,7 +274,7 @@ def small_memory(events: int | None) -> Generator[None]:
     if events is None:
         yield
         return
-    places: tuple[tuple[Any, str], ...] = ((feed, "RING"), (feed, "PAGE"), (subscription, "PAGE"))
+    places: tuple[tuple[Any, str], ...] = ((feed, "RING"), (feed, "PAGE"))
     before = [getattr(module, name) for module, name in places]
     for module, name in places:
         setattr(module, name, events)

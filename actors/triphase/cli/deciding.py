@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -43,13 +44,7 @@ async def approve(
       remote: Whom to ask.
       json: Write JSON.
     """
-    screen = Screen(json=json)
-
-    async def act(client: Client, id: str) -> None:
-        gate = await client.approve(id, phase=phase, reason=reason)
-        _show(screen, id, gate, wanted=True)
-
-    return await act_on_all("approve", ids, remote, screen, act)
+    return await _decide(ids, phase, reason, remote, json, wanted=True)
 
 
 async def reject(
@@ -71,13 +66,26 @@ async def reject(
       remote: Whom to ask.
       json: Write JSON.
     """
+    return await _decide(ids, phase, reason, remote, json, wanted=False)
+
+
+async def _decide(
+    ids: Sequence[str],
+    phase: str | None,
+    reason: str | None,
+    remote: Remote,
+    json: bool,
+    *,
+    wanted: bool,
+) -> int:
     screen = Screen(json=json)
 
     async def act(client: Client, id: str) -> None:
-        gate = await client.reject(id, phase=phase, reason=reason)
-        _show(screen, id, gate, wanted=False)
+        decide = client.approve if wanted else client.reject
+        gate = await decide(id, phase=phase, reason=reason)
+        _show(screen, id, gate, wanted=wanted)
 
-    return await act_on_all("reject", ids, remote, screen, act)
+    return await act_on_all("approve" if wanted else "reject", ids, remote, screen, act)
 
 
 def _show(screen: Screen, id: str, gate: Gate, *, wanted: bool) -> None:

@@ -16,7 +16,9 @@ import trio
 
 from triphase.store.backend import Query
 from triphase.store.sqlite import Reader, open_reader, owner_of
-from triphase_protocol import Event, EventType, Job, JobNotFound
+from triphase_protocol import Event, EventType, Job
+
+from .sources import current
 
 LOOK_EVERY: Final = 0.1
 """Seconds between two looks at a file that somebody else writes."""
@@ -77,7 +79,7 @@ class FileSource:
         changes, version = Changes(self.reader), 0
         while True:
             await changes.wait()
-            job = await self._still(id)
+            job = await current(self, id)
             if job.version != version:
                 version = job.version
                 yield job
@@ -88,7 +90,7 @@ class FileSource:
         while waiting:
             await changes.wait()
             for id in list(waiting):
-                job = await self._still(id)
+                job = await current(self, id)
                 if job.terminal:
                     waiting.remove(id)
                     tell(job)
@@ -102,12 +104,6 @@ class FileSource:
         if len(waiting) == 1:
             which = f"job {waiting[0].id} is {waiting[0].state.value}"
         return f"{which}, and no process runs the jobs of this store now"
-
-    async def _still(self, id: str) -> Job:
-        job = await self.reader.get(id)
-        if job is None:
-            raise JobNotFound(f"job {id} is no longer in the store")
-        return job
 
 
 @asynccontextmanager

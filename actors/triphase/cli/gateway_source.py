@@ -15,6 +15,7 @@ from triphase_protocol import Event, EventType, Job, JobNotFound
 from triphase_protocol.wire import Reset
 
 from .places import Gateway
+from .sources import current
 from .tasks import open_tasks
 
 PAGE: Final = 100
@@ -82,7 +83,7 @@ class GatewaySource:
         """See `Source.log`."""
         # The gateway only tells of the events that are asked for: that there are no more of
         # them is only seen by one that is known to be there, and no condition may hide that.
-        record, head = None if job is None else await self._still(job), await self.head()
+        record, head = None if job is None else await current(self, job), await self.head()
         begin = after if record is None else 0
         if begin >= head:
             return
@@ -109,13 +110,13 @@ class GatewaySource:
     async def records(self, id: str) -> AsyncGenerator[Job]:
         """See `Source.records`."""
         head = await self.head()
-        job = await self._still(id)
+        job = await current(self, id)
         yield job
         async with aclosing(self.follow(head, id)) as events:
             async for event in events:
                 # Of several at once, the first leads to a record that knows of all.
                 if event.version > job.version:
-                    job = await self._still(id)
+                    job = await current(self, id)
                     yield job
 
     async def ended(self, ids: Iterable[str], tell: Callable[[Job], None]) -> None:
@@ -128,7 +129,7 @@ class GatewaySource:
                 # Who is fast enough starts it over before it is looked at.
                 while job is None or not job.terminal:
                     await self.client.wait(id)
-                    job = await self._still(id)
+                    job = await current(self, id)
             tell(job)
 
         async with open_tasks() as nursery:
@@ -138,12 +139,6 @@ class GatewaySource:
     def hint(self, jobs: Iterable[Job]) -> str | None:
         """See `Source.hint`."""
         return None
-
-    async def _still(self, id: str) -> Job:
-        job = await self.get(id)
-        if job is None:
-            raise JobNotFound(f"job {id} is no longer in the store")
-        return job
 
     def _told(self, reset: Reset | None) -> Reset | None:
         if reset is not None:

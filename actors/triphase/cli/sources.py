@@ -9,7 +9,6 @@ from typing import Final, Protocol
 from triphase.store.backend import Query
 from triphase_protocol import AmbiguousId, Event, EventType, Job, JobNotFound
 
-from .file_source import open_file
 from .options import store_at
 from .places import Gateway, Place
 
@@ -91,12 +90,15 @@ async def opened(
     """
     where = place.located()
     if isinstance(where, Gateway):
-        # Not at the top: a command that reads a file does not need a WebSocket.
+        # Not at the top: a command that reads a file does not need a WebSocket, and what is there
+        # needs this.
         from .gateway_source import open_gateway
 
         async with open_gateway(where, note, lasting=lasting) as gateway:
             yield gateway
     else:
+        from .file_source import open_file
+
         async with open_file(store_at(where).path) as file:
             yield file
 

@@ -8,18 +8,19 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import trio
 
 from triphase.websocket import Socket, SocketClosed, accepted
-from triphase.wires import Wire
+from triphase.wires import Wire, transport_of
 from triphase_protocol import TriphaseError
 from triphase_protocol.wire import SUBPROTOCOL, Close
 
 from .access import Identity
 from .counts import Counts
 from .exchanges import Refusal, Request, Response
+from .host import MISTAKE
 from .http import ClientGone, Conversation
 from .routes import Routes
 from .upgrade import Upgrade, is_upgrade, upgrade
@@ -140,7 +141,7 @@ class Door:
         except* Exception as group:
             self.counts.failures += 1
             log.error("%s: a WebSocket failed", peer, exc_info=group)
-            await socket.close(Close.INTERNAL, "the server made a mistake; its log says which")
+            await socket.close(Close.INTERNAL, MISTAKE)
         finally:
             self.counts.sockets -= 1
 
@@ -153,12 +154,7 @@ class Door:
             self.counts.handshakes -= 1
 
     def _no_room(self, what: str) -> Refusal:
-        return Refusal(
-            503,
-            "limit",
-            f"there is no room for more {what}; try again later",
-            headers=(("retry-after", str(self.rules.retry_after)),),
-        )
+        return Refusal.full(what, self.rules.retry_after)
 
 
 async def _close(stream: trio.abc.Stream, peer: str) -> None:
@@ -170,9 +166,7 @@ async def _close(stream: trio.abc.Stream, peer: str) -> None:
 
 def _peer(stream: trio.abc.Stream) -> str:
     """Return who is at the other end, for the log."""
-    inner: Any = stream
-    while isinstance(inner, trio.SSLStream):
-        inner = cast("Any", inner).transport_stream
+    inner = transport_of(stream)
     if isinstance(inner, trio.SocketStream):
         with contextlib.suppress(OSError):
             host, port = inner.socket.getpeername()[:2]

@@ -147,12 +147,7 @@ async def events(call: Call) -> Response:
     """Stream events."""
     rules = call.site.rules
     if call.site.counts.streams >= rules.streams:
-        raise Refusal(
-            503,
-            "limit",
-            "there is no room for more streams; try again later",
-            headers=(("retry-after", str(rules.retry_after)),),
-        )
+        raise Refusal.full("streams", rules.retry_after)
     return await event_stream(call.site.gateway.host.runtime, call.request, call.site.counts)
 
 

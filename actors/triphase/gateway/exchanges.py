@@ -83,6 +83,18 @@ class Refusal(Exception):
         text: str = getattr(exc, "text", str(exc))
         return cls(STATUSES.get(exc.code, 500), exc.code, text, problems=problems, headers=headers)
 
+    @classmethod
+    def full(cls, what: str, retry_after: int) -> Self:
+        """Return the refusal that says that there is no room.
+
+        Args:
+          what: for more of what.
+          retry_after: seconds after which there may be.
+        """
+        headers = (("retry-after", str(retry_after)),)
+        message = f"there is no room for more {what}; try again later"
+        return cls(503, "limit", message, headers=headers)
+
     @property
     def response(self) -> Response:
         """The answer."""

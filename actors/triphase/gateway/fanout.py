@@ -173,14 +173,12 @@ class Fanout:
             member.cursor = member.told = to
             self.sent.note(message.events, len(message.frame))
         else:
-            self.leave(member)
             member.fall_behind()
 
     def _part(self, to: int) -> None:
         """Let everybody read on from the log: the ring has gone on without this task."""
         for group in self._each():
             for member in list(group.members):
-                self.leave(member)
                 member.fall_behind()
         self.cursor = to
         self._tell()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -16,6 +16,10 @@ from .subscription import Sources
 
 if TYPE_CHECKING:
     from .peer import Peer
+
+
+MISTAKE: Final = "the server made a mistake; its log says which"
+"""What a client is told of a failure that is not its own."""
 
 
 @attrs.frozen(kw_only=True)

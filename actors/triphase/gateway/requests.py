@@ -42,7 +42,7 @@ from triphase_protocol.wire import (
 from .access import Identity
 from .beginning import beginning
 from .commands import carry_out
-from .host import Host, Leave
+from .host import MISTAKE, Host, Leave
 from .subscription import Subscription
 
 log: Final = logging.getLogger("triphase.gateway")
@@ -178,8 +178,7 @@ class Requests:
             raise
         except Exception:
             log.exception("a request failed: %r", request)
-            words = "the server made a mistake; its log says which"
-            reply = Error(id=request.id, code="internal", message=words)
+            reply = Error(id=request.id, code="internal", message=MISTAKE)
         await self._send(reply)
 
     # Waits

@@ -33,6 +33,7 @@ from .access import Identity
 from .counts import Counts
 from .endpoints import Call, Endpoint, Site, asks
 from .exchanges import Refusal, Request, Response
+from .host import MISTAKE
 from .http import ClientGone, Conversation
 from .metrics import Metrics
 from .rules import Rules
@@ -124,8 +125,7 @@ class Routes:
         except Exception:
             self._site.counts.failures += 1
             log.exception("a request failed: %s /%s", request.method, "/".join(request.path))
-            words = "the server made a mistake; its log says which"
-            response = Refusal(500, "internal", words).response
+            response = Refusal(500, "internal", MISTAKE).response
         headers = page_headers(request, self._site.gateway.host.access)
         return attrs.evolve(response, headers=(*response.headers, *headers))
 

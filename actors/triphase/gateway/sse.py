@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 import attrs
 import trio
 
-from triphase.feed import PAGE, Feed
+from triphase.feed import Feed
 from triphase.runtime import Runtime
 from triphase.store.backend import Store
 from triphase_protocol import InvalidValue, TriphaseError, encode, unstructure
@@ -122,16 +122,9 @@ class EventSource:
         return await self._read_log()
 
     async def _read_log(self) -> tuple[Sequence[Said], int]:
-        # Taken before the read: what is committed while it runs may be missing from its answer.
-        known = self.feed.last_seq
-        events = await self.store.events(
-            after=self.cursor, job=self.topic.job, types=sorted(self.topic.events), limit=PAGE
-        )
-        to = events[-1].seq if events else self.cursor
-        if len(events) < PAGE:
-            to = max(known, to)
-        chosen = await belonging(self.store, self.topic, events)
-        return [Said(event.seq, event.type.value, encode(event)) for event in chosen], to
+        found = await self.feed.read_log(self.cursor, self.topic.job, self.topic.events)
+        chosen = await belonging(self.store, self.topic, found.events)
+        return [Said(event.seq, event.type.value, encode(event)) for event in chosen], found.cursor
 
 
 async def event_stream(runtime: Runtime, request: Request, counts: Counts) -> Response:

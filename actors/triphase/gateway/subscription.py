@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import trio
 
-from triphase.feed import PAGE, Feed
+from triphase.feed import Feed
 from triphase.store.backend import Query, Store
 from triphase.websocket import Socket, SocketClosed
 from triphase_protocol import Event, Job, encode
@@ -73,13 +73,15 @@ class Subscription:
             return False
         if self.socket.wire.unsent:
             # It was taken, but somebody has to send the rest of it.
-            self.sources.fanout.leave(self)
-            self._start()
+            self.fall_behind()
         return True
 
     def fall_behind(self) -> None:
-        """Catch up, as the fan-out has let it go. Never waits."""
-        self._start()
+        """Leave the fan-out, and catch up. Never waits."""
+        self.sources.fanout.leave(self)
+        self._behind = True
+        self._idle = trio.Event()
+        self.spawn(self)
 
     async def catch_up(self) -> None:
         """Send what is missing until the fan-out takes over. A checkpoint.
@@ -122,11 +124,6 @@ class Subscription:
         self.sources.fanout.leave(self)
         self._idle.set()
 
-    def _start(self) -> None:
-        self._behind = True
-        self._idle = trio.Event()
-        self.spawn(self)
-
     async def _send_page(self, most: int) -> None:
         """Send some of the events above the cursor, but none above *most*."""
         entries = self.sources.feed.entries(self.cursor)
@@ -160,11 +157,9 @@ class Subscription:
     async def _read_log(self, most: int) -> tuple[list[Event], int]:
         """Return some events above the cursor, and how far they reach."""
         topic = self.topic
-        events = await self.sources.store.events(
-            after=self.cursor, job=topic.job, types=sorted(topic.events), limit=PAGE
-        )
-        to = min(events[-1].seq, most) if len(events) == PAGE else most
-        events = [event for event in events if event.seq <= to]
+        found = await self.sources.feed.read_log(self.cursor, topic.job, topic.events)
+        to = min(found.cursor, most)
+        events = [event for event in found.events if event.seq <= to]
         return without_old_progress(await belonging(self.sources.store, topic, events)), to
 
     async def _send_snapshot(self) -> None:

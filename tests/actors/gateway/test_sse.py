@@ -120,7 +120,7 @@ async def test_who_comes_back_goes_on_where_it_was(
     ring: int, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed_module, "RING", ring)
-    monkeypatch.setattr(sse, "PAGE", 5)
+    monkeypatch.setattr(feed_module, "PAGE", 5)
     async with open_front(Note) as front:
         await done(front, *[Note()] * 10)
         seqs: list[int] = []

@@ -364,7 +364,7 @@ async def test_what_is_left_out_of_the_log_is_no_gap(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed_module, "RING", 2)
-    monkeypatch.setattr(subscription_module, "PAGE", 2)
+    monkeypatch.setattr(feed_module, "PAGE", 2)
     async with open_rig(Clip, Note) as rig:
         for _ in range(5):
             await rig.runtime.wait(await rig.runtime.submit(Note()))
