@@ -71,6 +71,8 @@ class PhaseEnded:
     run: int
     index: int
     ending: Ending
+    at: float
+    """When, by trio's clock."""
 
 
 @attrs.frozen
@@ -187,10 +189,15 @@ class JobActor(Actor[JobMessage]):
 
     async def _next(self, context: _Run, mailbox: Mailbox[JobMessage]) -> None:
         envelope: Envelope[JobMessage] | None = None
-        # A timer may be due between a message's arrival and this task's turn: what has been
-        # received is handled outside of the timer's scope, where no cancel can lose it.
-        with trio.move_on_at(self._timers.next()):
-            envelope = await mailbox.receive()
+        try:
+            # What came while something was written is looked at before the timers: a handler that
+            # has ended in time has not ended late because the disk was slow.
+            envelope = mailbox.receive_nowait()
+        except trio.WouldBlock:
+            # A timer may be due between a message's arrival and this task's turn: what has been
+            # received is handled outside of the timer's scope, where no cancel can lose it.
+            with trio.move_on_at(self._timers.next()):
+                envelope = await mailbox.receive()
         if envelope is not None:
             await self._receive(context, envelope)
         now = trio.current_time()
@@ -232,6 +239,12 @@ class JobActor(Actor[JobMessage]):
     async def _phase_ended(self, context: _Run, ended: PhaseEnded) -> None:
         if ended.run != self._job.run or ended.index != self._job.current:
             return
+        deadline = self._timers.passed(ended.at)
+        if deadline is not None:
+            # It was late, which nobody had the time to see.
+            await self._time_out(context, deadline)
+            if self._ended:
+                return
         self._timers.end_phase()
         before, each, ending = self._job, self._try, ended.ending
         if self._job.state is JobState.STOPPING:
@@ -416,7 +429,8 @@ class JobActor(Actor[JobMessage]):
         ending = await run_handler(each, ctx, self._around.places, handling)
         self._how = StopHow.STOPPED if ending.halt is None else ending.halt.how
         try:
-            await context.me.send(PhaseEnded(job.run, index, ending), control=True)
+            ended = PhaseEnded(job.run, index, ending, trio.current_time())
+            await context.me.send(ended, control=True)
         except ActorStopped:
             # It was abandoned, or its run has ended: nobody waits for it.
             log.info("job %s: %s ended after its run", job.id, handling.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ import trio
 import trio.testing
 
 import triphase
-from triphase.store import Disk, SimulatedStore
+from triphase.store import Disk, Operation, Result, SimulatedStore
+from triphase.store.operations import step_of
 
 from .sample_jobs import Gate, Held, Reopen
 
@@ -48,6 +50,43 @@ async def test_a_phase_that_reports_progress_may_take_its_time(
         outcome, took, _ = await ended(runtime, await runtime.submit(Steps(4, 4)))
     assert isinstance(outcome, triphase.Completed)
     assert took == pytest.approx(16)
+
+
+@triphase.job()
+class Brief:
+    """Is there in time, though what it reports takes long to write."""
+
+    seconds: float
+
+    @triphase.phase(timeout=2, stop_grace=1)
+    async def hurry(self, ctx: triphase.Context) -> str:
+        await ctx.progress(1)
+        await trio.sleep(self.seconds)
+        return "here"
+
+
+class SlowDisk(SimulatedStore):
+    """Takes five seconds to write a report of progress."""
+
+    async def write(self, operations: Sequence[Operation]) -> list[Result]:
+        """See `Store.write`."""
+        steps = [step for each in operations if (step := step_of(each)) is not None]
+        if any(event.type == "phase.progress" for step in steps for event in step.events):
+            with trio.CancelScope(shield=True):
+                await trio.sleep(5)
+        return await super().write(operations)
+
+
+@pytest.mark.parametrize(("seconds", "end"), [(1.9, "completed"), (3.0, "failed")])
+async def test_a_handler_that_ends_in_time_is_not_late_because_the_disk_is_slow(
+    clock: triphase.TrioClock, autojump_clock: trio.testing.MockClock, seconds: float, end: str
+) -> None:
+    async with triphase.open_runtime(
+        [Brief], store=SlowDisk(Disk()), clock=clock, progress_interval=0.1
+    ) as runtime:
+        job = await runtime.submit(Brief(seconds))
+        await job.wait()
+        assert (await job.get()).state == end
 
 
 async def test_a_phase_without_progress_is_stopped_and_tried_within_the_budget_of_timeouts(

@@ -7,6 +7,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import attrs
+import trio
 
 from triphase import lifecycle, scheduler
 from triphase.actor import ActorStopped
@@ -126,7 +127,8 @@ def _by_job_alone() -> Swaps:
         ending = await run_handler(each, ctx, self._around.places, handling)
         actor, context = newest[self._around][job.id]
         try:
-            await context.me.send(PhaseEnded(actor._job.run, index, ending), control=True)
+            ended = PhaseEnded(actor._job.run, index, ending, trio.current_time())
+            await context.me.send(ended, control=True)
         except ActorStopped:
             return
 
