@@ -20,7 +20,7 @@ from reachable import transitions
 from state_picture import picture
 from wire_pages import messages_page
 
-from triphase.cli.exits import exit_for
+from triphase.cli.exits import EXITS
 from triphase_protocol import (
     PHASE_TRANSITIONS,
     STATES,
@@ -161,7 +161,7 @@ def _row(*cells: str) -> str:
 GROUPS: Mapping[str, Callable[[type[TriphaseError], str], bool]] = {
     "What was declared or passed": lambda kind, module: (
         kind.code in {"definition", "unknown_job_type", "unknown_queue", "unknown_phase"}
-        or kind.code.startswith("invalid")
+        or kind.code in {"invalid_value", "invalid_payload", "invalid_result"}
     ),
     "The job": lambda kind, module: (
         kind.code
@@ -175,6 +175,7 @@ GROUPS: Mapping[str, Callable[[type[TriphaseError], str], bool]] = {
             "timed_out",
         }
     ),
+    "Webhooks": lambda kind, module: kind.code in {"hook_not_found", "invalid_webhook"},
     "The store": lambda kind, module: kind.code.startswith(("store", "not_a_store", "corrupt")),
     "The runtime": lambda kind, module: module == "triphase",
     "The wire": lambda kind, module: module in {"triphase.client", "triphase_protocol.wire"},
@@ -239,7 +240,7 @@ def _entry(name: str, kind: type[TriphaseError]) -> Iterator[str]:
     yield "```{eval-rst}"
     yield f".. py:exception:: {name}\n"
     if kind is not TriphaseError:
-        code, exit_code = kind.code, int(exit_for(kind("")))
+        code, exit_code = kind.code, int(EXITS[kind.code])
         yield f"   Derives from {bases}. Code ``{code}``, exit {exit_code}.\n"
     for line in inspect.cleandoc(kind.__doc__ or "").splitlines():
         yield f"   {line}".rstrip()

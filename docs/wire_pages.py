@@ -19,6 +19,7 @@ from triphase_protocol.wire import (
     Abandoned,
     Close,
     Found,
+    FoundHooks,
     Got,
     Hello,
     Limits,
@@ -39,6 +40,7 @@ RESULTS = (
     Waited,
     WaitedAll,
     QueueState,
+    FoundHooks,
     Subscribed,
     Abandoned,
     Reset,
@@ -70,9 +72,9 @@ and types that it does not know.
 
 The `result` of an `answer`, and what is in it. `cancel` and `retry` are answered with the job's
 record, `approve` and `reject` with the gate, `explain` with a list of blockers, `list_queues` with
-the queues by name, `statistics` with the runtime's statistics and the `gateway`'s,
-and every other request with null.
-Records, gates and outcomes are those of [JSON Schema](schema.md).
+the queues by name, `get_hook` and `redeliver` with the delivery, `statistics` with the runtime's
+statistics and the `gateway`'s, and every other request with null.
+Records, gates, deliveries and outcomes are those of [JSON Schema](schema.md).
 """
     for kind in RESULTS:
         yield from _shape(kind.__name__, kind)

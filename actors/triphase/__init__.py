@@ -26,12 +26,16 @@ from triphase_protocol import (
     Deadline,
     DefinitionChanged,
     DefinitionError,
+    Delivery,
     Draining,
     ErrorRecord,
     Event,
     EventType,
     Failed,
     Gate,
+    Hook,
+    HookNotFound,
+    HookState,
     IllegalTransition,
     Interrupted,
     InvalidPayload,
@@ -79,6 +83,7 @@ from triphase_protocol import (
     UnknownPhase,
     UnknownQueue,
     WaitTimeout,
+    Webhook,
 )
 
 from . import actor as actor, store as store
@@ -92,6 +97,14 @@ from .fates import Cancel, Fail, Snooze
 from .feed import EventStream, FeedStatistics
 from .handle import JobHandle
 from .handlers import HandlersStatistics
+from .hooks import (
+    HooksStatistics,
+    InvalidWebhook,
+    ReceivedWebhook,
+    Sending,
+    WebhookProblem,
+    verify_webhook,
+)
 from .opening import open_runtime, serve_runtime
 from .phases import Phase, PhaseKind, command, phase
 from .processes import ProcessesStatistics, StopRequested
@@ -142,6 +155,7 @@ __all__ = [
     "Deadline",
     "DefinitionChanged",
     "DefinitionError",
+    "Delivery",
     "Draining",
     "Entropy",
     "ErrorRecord",
@@ -153,11 +167,16 @@ __all__ = [
     "FeedStatistics",
     "Gate",
     "HandlersStatistics",
+    "Hook",
+    "HookNotFound",
+    "HookState",
+    "HooksStatistics",
     "IllegalTransition",
     "Interrupted",
     "InvalidPayload",
     "InvalidResult",
     "InvalidValue",
+    "InvalidWebhook",
     "Job",
     "JobGone",
     "JobHandle",
@@ -183,6 +202,7 @@ __all__ = [
     "QueuePaused",
     "QueueState",
     "QueueUnknown",
+    "ReceivedWebhook",
     "ReconcilerStatistics",
     "Rejected",
     "Retention",
@@ -192,6 +212,7 @@ __all__ = [
     "RuntimeCrashed",
     "RuntimeStatistics",
     "SchedulerStatistics",
+    "Sending",
     "Snooze",
     "StaleWrite",
     "Stop",
@@ -215,6 +236,8 @@ __all__ = [
     "UnknownPhase",
     "UnknownQueue",
     "WaitTimeout",
+    "Webhook",
+    "WebhookProblem",
     "command",
     "connect",
     "job",
@@ -222,4 +245,5 @@ __all__ = [
     "phase",
     "serve_gateway",
     "serve_runtime",
+    "verify_webhook",
 ]

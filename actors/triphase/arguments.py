@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, cast
+from enum import StrEnum
+from typing import Any, Final, TypeVar, cast
 
-from triphase_protocol import DefinitionError, EventType, InvalidValue, JobState
+from triphase_protocol import DefinitionError, EventType, HookState, InvalidValue, JobState
 
 from .checks import check_seconds
 from .handle import JobHandle
 from .store.backend import PAGE_MOST
+
+S = TypeVar("S", bound=StrEnum)
+
+SEQ_MOST: Final = 2**63 - 1
+"""The highest number of an event that a store can hold."""
 
 
 def job_state(state: JobState | str) -> JobState:
@@ -18,11 +24,39 @@ def job_state(state: JobState | str) -> JobState:
     Raises:
       InvalidValue: if it is not one.
     """
+    return _one_of(JobState, "a job state", state)
+
+
+def hook_state(state: HookState | str) -> HookState:
+    """Return the state of this name.
+
+    Raises:
+      InvalidValue: if it is not one.
+    """
+    return _one_of(HookState, "a delivery's state", state)
+
+
+def _one_of(kind: type[S], what: str, value: str) -> S:
     try:
-        return JobState(state)
+        return kind(value)
     except ValueError:
-        known = ", ".join(each.value for each in JobState)
-        raise InvalidValue(f"{state!r} is not a job state; there are: {known}") from None
+        known = ", ".join(each.value for each in kind)
+        raise InvalidValue(f"{value!r} is not {what}; there are: {known}") from None
+
+
+def checked_place(place: object) -> tuple[int, str] | None:
+    """Return the place of a delivery that a user gave.
+
+    Raises:
+      InvalidValue: if it is not one.
+    """
+    match place:
+        case None:
+            return None
+        case (int(seq), str(id)) if not isinstance(seq, bool) and 0 <= seq <= SEQ_MOST:
+            return seq, id_of(id)
+        case _:
+            raise InvalidValue(f"after={place!r:.100}: must be the place of a delivery")
 
 
 def event_type(event_type: EventType | str) -> EventType:
@@ -46,6 +80,8 @@ def id_of(job: object) -> str:
     if isinstance(job, JobHandle):
         return job.id
     if isinstance(job, str):
+        if any("\ud800" <= character <= "\udfff" for character in job):
+            raise InvalidValue(f"{job!r} is no id: a lone surrogate is not valid UTF-8")
         return job
     raise InvalidValue(f"{job!r} is neither a job's id nor a handle")
 

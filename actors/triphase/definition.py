@@ -35,6 +35,7 @@ from triphase_protocol import (
     Translate,
     TriphaseError,
     UnknownPhase,
+    Webhook,
     decode,
     digest_of,
     storable,
@@ -42,7 +43,7 @@ from triphase_protocol import (
     unstructure,
 )
 
-from .checks import check_approval, check_seconds, check_whole
+from .checks import Webhooks, check_approval, check_seconds, check_webhooks, check_whole
 from .external import CommandResult
 from .phases import Phase, PhaseKind
 from .result_types import result_type
@@ -82,6 +83,9 @@ class Definition:
 
     translate: Translation | None
     """What becomes of jobs that were submitted with other phases; None refuses them."""
+
+    webhooks: tuple[Webhook, ...] = ()
+    """Where the events of its jobs are POSTed."""
 
     _result_types: dict[str, Any] = attrs.field(factory=dict[str, Any], init=False, repr=False)
 
@@ -238,6 +242,7 @@ def job(
     on_restart: OnRestart | str = OnRestart.RESUME,
     lost_most: int = 5,
     translate: Translation | None = None,
+    webhook: Webhooks | None = None,
 ) -> _JobDecorator: ...
 
 
@@ -255,6 +260,7 @@ def job(
     on_restart: OnRestart | str = OnRestart.RESUME,
     lost_most: int = 5,
     translate: Translation | None = None,
+    webhook: Webhooks | None = None,
 ) -> Any:
     """Make a class a job type: a frozen attrs class whose fields are the job's payload.
 
@@ -280,6 +286,8 @@ def job(
         other versions of them. It is given the job's record and returns the results that its
         phases have now, by name: those of the first ones, which are not run again; or None, to
         refuse. Without it such jobs fail, and cannot be retried.
+      webhook: a URL or a `Webhook`, or several: where the events of its jobs are POSTed. It is
+        looked at whenever an event happens, so a change holds for jobs that are there too.
 
     Raises:
       DefinitionError: if the class has no phases, two of one name, or a bad argument, or if
@@ -312,6 +320,7 @@ def job(
             recovery=_recovery(chosen, on_restart, lost_most),
             phases=phases,
             translate=translate,
+            webhooks=check_webhooks(f"{what}: webhook", webhook),
         )
         _check_sense(definition)
         setattr(frozen, _MARK, definition)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from os import PathLike
 
@@ -12,12 +12,14 @@ import trio
 from triphase_protocol import JobState, Queue, Retention
 
 from .actor import SupervisorFailed
-from .checks import check_seconds, check_whole
+from .checks import Webhooks, check_seconds, check_webhooks, check_whole
 from .clock import Clock, SystemClock
 from .entropy import Entropy
 from .errors import RuntimeCrashed
 from .feed import Feed
 from .handler import Places
+from .hooks import Keyring, Sending
+from .outbox import Outbox
 from .processes import KeptCommands, check_not_importing_main, open_processes
 from .reconciler import keeping
 from .registry import Registry
@@ -38,6 +40,9 @@ async def open_runtime(
     retention: Retention | Mapping[JobState | str, Retention] | None = None,
     drain_timeout: float = 30.0,
     progress_interval: float = 0.25,
+    webhooks: Webhooks | None = None,
+    secrets: Mapping[str, str | Sequence[str]] | None = None,
+    sending: Sending | None = None,
     clock: Clock | None = None,
     entropy: Entropy | None = None,
 ) -> AsyncGenerator[Runtime]:
@@ -57,6 +62,11 @@ async def open_runtime(
         that a job ends in. What is not given is kept for ever.
       drain_timeout: seconds.
       progress_interval: seconds between two recorded progresses of one job, at least.
+      webhooks: a URL or a `Webhook`, or several: where the events of all jobs are POSTed.
+      secrets: what webhooks are signed with, by the names that they have in `Webhook(secret=…)`:
+        `whsec_…`, or two while one replaces the other, the new one first. None of them gets into
+        the store, an event, an error or the log.
+      sending: how webhooks are sent.
       clock: where the wall-clock time comes from.
       entropy: where ids and random draws come from.
 
@@ -71,6 +81,12 @@ async def open_runtime(
     check_seconds("drain_timeout", drain_timeout, least=0.0)
     check_seconds("progress_interval", progress_interval, least=0.0)
     kept_for = keeping(retention)
+    everywhere = check_webhooks("webhooks", webhooks)
+    keyring = Keyring(secrets)
+    keyring.check("webhooks", everywhere)
+    for definition in registry:
+        keyring.check(f"webhook of job type {definition.name!r}", definition.webhooks)
+    entropy = entropy or Entropy()
     opened = store_from(store)
     await opened.open()
     threads = Threads()
@@ -87,7 +103,10 @@ async def open_runtime(
                 kept_for,
                 progress_interval,
                 clock or SystemClock(),
-                entropy or Entropy(),
+                entropy,
+                Outbox(registry, everywhere, entropy.id),
+                keyring,
+                sending or Sending(),
             )
             async with tree.open(drain_timeout) as runtime:
                 yield runtime
@@ -107,6 +126,9 @@ async def serve_runtime(
     limit: int = 100,
     retention: Retention | Mapping[JobState | str, Retention] | None = None,
     progress_interval: float = 0.25,
+    webhooks: Webhooks | None = None,
+    secrets: Mapping[str, str | Sequence[str]] | None = None,
+    sending: Sending | None = None,
     clock: Clock | None = None,
     entropy: Entropy | None = None,
     task_status: trio.TaskStatus[Runtime] = trio.TASK_STATUS_IGNORED,
@@ -124,6 +146,9 @@ async def serve_runtime(
         limit=limit,
         retention=retention,
         progress_interval=progress_interval,
+        webhooks=webhooks,
+        secrets=secrets,
+        sending=sending,
         clock=clock,
         entropy=entropy,
     ) as runtime:

@@ -12,6 +12,7 @@ from .directory import Directory
 from .entropy import Entropy
 from .feed import Feed
 from .handlers import Handlers
+from .hooks import Deliveries, Keyring
 from .orders import Orders
 from .processes import Processes
 from .reconciler import Sweeps
@@ -48,3 +49,6 @@ class Parts:
 
     look: Callable[[], None]
     """Have the scheduler look everywhere. Never waits."""
+
+    keyring: Keyring
+    deliveries: Deliveries

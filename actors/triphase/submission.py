@@ -18,9 +18,10 @@ from triphase_protocol import (
     KeyConflict,
     Submit,
     Timeouts,
+    Webhook,
 )
 
-from .checks import check_approval
+from .checks import Webhooks, check_approval, check_webhooks
 from .definition import Definition
 from .registry import Registry
 
@@ -45,6 +46,7 @@ def submission(
     labels: Mapping[str, str] | None,
     queue_timeout: float | None,
     approval: Approval | bool | None,
+    webhook: Webhooks | None = None,
 ) -> Submit:
     """Return the command for a submit, after every check that needs no store.
 
@@ -70,7 +72,20 @@ def submission(
         due_at=_due(now, delay, at),
         timeouts=_timeouts(definition, queue_timeout),
         gates=_gates(definition, approval),
+        webhooks=given_webhooks(webhook),
     )
+
+
+def given_webhooks(webhook: object) -> tuple[Webhook, ...]:
+    """Return the webhooks that a submit is given.
+
+    Raises:
+      InvalidValue: if it is given something else.
+    """
+    try:
+        return check_webhooks("webhook", webhook)
+    except DefinitionError as exc:
+        raise InvalidValue(str(exc)) from exc
 
 
 def _timeouts(definition: Definition, queue: float | None) -> Timeouts:

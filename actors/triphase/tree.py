@@ -2,15 +2,17 @@
 
     root supervisor             escalates: RuntimeCrashed
     ├─ committer                the one writer; publishes what committed
+    ├─ hooks                    sends what is in the outbox
     ├─ jobs                     one job actor for each active job
     ├─ reconciler               puts back what a dead owner left, before anything starts
     ├─ leftovers                stops commands that nobody waits for
     └─ scheduler                starts what there is a slot for
 
 The root supervisor starts its children from the top and stops them from the bottom, each
-only when the one below has ended: no new run is started, then the runs end and are put back,
-and the committer, which they need for that, is the last. A cancel from outside takes the
-same way.
+only when the one below has ended: no new run is started, then the runs end and are put back, what
+is still being sent is broken off, and the committer, which they need for that, is the last. A
+cancel from outside takes the same way. What the outbox gets of their ends is sent by the next
+runtime.
 """
 
 from __future__ import annotations
@@ -29,9 +31,11 @@ from .entropy import Entropy
 from .feed import Entry, Feed
 from .handler import Places
 from .handlers import Handlers
+from .hooks import Deliverer, Deliveries, Endpoints, HookSupervisor, Keyring, Sending
 from .job_actor import Surroundings
 from .journal import Journal
 from .orders import Orders
+from .outbox import Outbox
 from .parts import Parts
 from .reconciler import Alarm, Keeping, Leftovers, Look, Reconciler, Sweeps
 from .registry import Registry
@@ -62,6 +66,9 @@ class Tree:
         progress_interval: float,
         clock: Clock,
         entropy: Entropy,
+        outbox: Outbox,
+        keyring: Keyring,
+        sending: Sending,
     ) -> None:
         self.registry = registry
         self.store = store
@@ -72,6 +79,10 @@ class Tree:
         self.progress_interval = progress_interval
         self.clock = clock
         self.entropy = entropy
+        self.outbox = outbox
+        self.keyring = keyring
+        self.sending = sending
+        self.deliveries = Deliveries(Endpoints(sending.limit_each, sending.tripping))
         self.owner = entropy.id()
         self.waiters = Waiters()
         self.counts, self.tally, self.sweeps = Counts(), Tally(), Sweeps()
@@ -89,8 +100,12 @@ class Tree:
             # An actor relies on those above it: when one of them fails, it starts anew too.
             async with open_supervisor(name="runtime", strategy=Strategy.REST_FOR_ONE) as root:
                 runtime = await self._start(root)
-                yield runtime
-                await runtime.drain(drain_timeout)
+                try:
+                    yield runtime
+                    await runtime.drain(drain_timeout)
+                finally:
+                    # What the jobs that are put back lead to is not begun, to be broken off.
+                    self.deliveries.settled = True
         finally:
             self.handlers.close()
             self.feed.close()
@@ -99,11 +114,15 @@ class Tree:
     async def _start(self, root: Supervisor) -> Runtime:
         published = self.feed.last_seq
         committer = await root.start(
-            lambda: Committer(self.store, self._publish, self.counts),
+            lambda: Committer(self.store, self._publish, self.counts, self.outbox.address),
             name="committer",
             capacity=COMMITS_WAITING,
         )
         parts = self._parts(Writer(committer))
+        await root.start(
+            lambda: HookSupervisor(self.deliveries, lambda: self._new_deliverer(parts)),
+            name="hooks",
+        )
         await root.start(lambda: JobSupervisor(parts.directory), name="jobs")
         self.reconciler = await root.start(
             lambda: self._new_reconciler(parts), name="reconciler", capacity=1
@@ -154,6 +173,8 @@ class Tree:
             signals=self.signals,
             queue_turn=trio.Lock(),
             look=self._look_everywhere,
+            keyring=self.keyring,
+            deliveries=self.deliveries,
         )
 
     def _new_reconciler(self, parts: Parts) -> Reconciler:
@@ -183,6 +204,17 @@ class Tree:
             self.signals,
         )
 
+    def _new_deliverer(self, parts: Parts) -> Deliverer:
+        return Deliverer(
+            self.store,
+            parts.writer,
+            self.sending,
+            self.keyring,
+            self.deliveries,
+            self.clock,
+            self.entropy,
+        )
+
     def _look_everywhere(self) -> None:
         """What may start is another than it was, though no job has changed."""
         self.signals.set()
@@ -198,6 +230,9 @@ class Tree:
             _wake(self.scheduler, Wake())
         if self.alarm.note(jobs):
             _wake(self.reconciler, Look())
+        if self.outbox.made:
+            self.outbox.made = False
+            self.deliveries.look()
 
 
 def _wake(actor: ActorRef[M] | None, message: M) -> None:

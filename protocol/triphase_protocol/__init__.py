@@ -50,6 +50,7 @@ from .errors import (
     CorruptRecord,
     DefinitionChanged,
     DefinitionError,
+    HookNotFound,
     IllegalTransition,
     InvalidPayload,
     InvalidResult,
@@ -102,6 +103,7 @@ from .states import (
     states_where,
 )
 from .values import DEPTH_MAX, VALUE_BYTES_MAX, decode, digest_of, encode, storable
+from .webhooks import Delivery, Hook, HookState, Webhook
 
 __all__ = [
     "DEPTH_MAX",
@@ -129,6 +131,7 @@ __all__ = [
     "DefinitionChanged",
     "DefinitionError",
     "Delete",
+    "Delivery",
     "Draining",
     "Enqueue",
     "ErrorRecord",
@@ -139,6 +142,9 @@ __all__ = [
     "FailPhase",
     "Failed",
     "Gate",
+    "Hook",
+    "HookNotFound",
+    "HookState",
     "IllegalTransition",
     "Interrupt",
     "Interrupted",
@@ -201,6 +207,7 @@ __all__ = [
     "UnknownPhase",
     "UnknownQueue",
     "WaitTimeout",
+    "Webhook",
     "decode",
     "digest_of",
     "encode",

@@ -17,6 +17,7 @@ from .gates import Gate
 from .jobs import PhaseRecord
 from .parts import ErrorRecord, Json, Progress
 from .policies import Recovery, Retry
+from .webhooks import Webhook
 
 
 class Cause(enum.StrEnum):
@@ -58,6 +59,7 @@ class Submit:
     gates: Mapping[str, Gate] = attrs.field(factory=dict[str, Gate])
     """What must be approved before a phase starts, by its name."""
     timeouts: Timeouts = attrs.field(factory=Timeouts)
+    webhooks: tuple[Webhook, ...] = ()
 
 
 @attrs.frozen(kw_only=True)

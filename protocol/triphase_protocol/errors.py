@@ -82,8 +82,14 @@ class JobGone(JobNotFound):
     code = "gone"
 
 
+class HookNotFound(TriphaseError):
+    """No delivery of a webhook has that id, or begins with that prefix."""
+
+    code = "hook_not_found"
+
+
 class AmbiguousId(TriphaseError):
-    """More than one job's id begins with that prefix; give more of it."""
+    """More than one id begins with that prefix; give more of it."""
 
     code = "ambiguous_id"
 

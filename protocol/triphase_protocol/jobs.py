@@ -15,6 +15,7 @@ from .deadlines import Stop, Timeouts
 from .gates import Gate
 from .parts import ErrorRecord, Json, Progress
 from .states import STATES, JobState, PhaseState
+from .webhooks import Webhook
 
 
 def _no_numbers() -> Mapping[str, int]:
@@ -112,6 +113,9 @@ class Job:
 
     labels: Mapping[str, str] = attrs.field(factory=_no_labels)
     """The submitter's own labels, to find jobs by."""
+
+    webhooks: tuple[Webhook, ...] = ()
+    """Where its events are POSTed, as it was submitted; beside where its type's are."""
 
     owner: str | None = None
     """The runtime that holds the current run, or None."""

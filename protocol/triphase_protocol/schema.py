@@ -25,6 +25,7 @@ from .outcomes import (
 from .parts import ErrorRecord, Progress
 from .policies import Retry
 from .values import decode, encode
+from .webhooks import Hook, Webhook
 
 PUBLISHED: Final[tuple[type, ...]] = (
     Job,
@@ -43,6 +44,8 @@ PUBLISHED: Final[tuple[type, ...]] = (
     TimedOut,
     NotFound,
     Retry,
+    Webhook,
+    Hook,
 )
 """The classes that travel, and so have a published schema."""
 

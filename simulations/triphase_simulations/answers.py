@@ -23,6 +23,14 @@ def shown(answer: object, *, whole: bool = False) -> Json:
                 "run": answer.run,
                 "version": answer.version,
             }
+        case triphase.Hook():
+            # Without what is sent: a traceback may stand in it.
+            return {
+                "hook": answer.id,
+                "job": answer.job,
+                "state": answer.state.value,
+                "attempts": answer.attempts,
+            }
         case triphase.JobHandle():
             return {"id": answer.id}
         case None | bool():

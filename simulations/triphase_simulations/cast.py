@@ -15,6 +15,7 @@ import trio
 import triphase
 from triphase_protocol import OnRestart, Retry
 
+from .webhooks import WebhookPlan, webhooks_of
 from .world import WORLD
 
 HUGE: Final = 5_000_000
@@ -53,6 +54,7 @@ class TypeSpec:
     approval: float | None = None
     on_restart: str = OnRestart.RESUME.value
     lost_most: int = 5
+    webhooks: tuple[WebhookPlan, ...] = ()
 
 
 def approval_of(seconds: float | None) -> triphase.Approval | None:
@@ -82,6 +84,7 @@ def job_type(spec: TypeSpec) -> type[Any]:
         approval=approval_of(spec.approval),
         on_restart=spec.on_restart,
         lost_most=spec.lost_most,
+        webhook=webhooks_of(spec.webhooks),
     )(type(spec.name, (), namespace))
 
 

@@ -1,4 +1,7 @@
-"""The lanes of client programs, in words: what became of their connections, and what they heard."""
+"""The lanes of other machines, in words: client programs, and receivers of webhooks.
+
+What became of their connections, what they heard, and what they were sent.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,8 @@ _WORDS: Final = {
     "client ended": "ends: {error}",
     "picture": "has a picture of {count} jobs",
     "misdrawn": "cannot draw {seq}",
+    "posted": "{post}: {does}",
+    "told": "{post}: told {status}",
 }
 
 
@@ -36,11 +41,11 @@ def lane_of(site: str) -> str:
 
 
 def words_of(entry: Entry, names: Mapping[str, str]) -> str | None:
-    """Return an entry of a client program in words; None if it is another's.
+    """Return an entry of another machine in words; None if it is of none.
 
     Args:
       entry: which.
-      names: the jobs' names by their ids.
+      names: the names of jobs and deliveries by their ids.
     """
     words, data = _WORDS.get(entry.what), entry.data
     if words is None:
@@ -53,5 +58,7 @@ def words_of(entry: Entry, names: Mapping[str, str]) -> str | None:
         "found": "gone" if data.get("gone") else f"{data.get('state')} v{data.get('version')}",
         "of_sender": "" if sender == entry.lane.partition("#")[0] else f" of {sender}",
         "count": len(data.get("jobs", ())),
+        "post": names.get(str(data.get("hook")), data.get("hook")),
+        "status": data.get("status") or "nothing",
     }
     return words.format_map({**data, **more})

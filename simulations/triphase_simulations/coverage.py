@@ -24,6 +24,7 @@ from triphase_protocol import (
 )
 
 from .history import History
+from .hook_goals import HOOK_GOALS, hook_goals_of
 from .network_goals import NETWORK_GOALS, network_goals_of
 from .scenario import Scenario
 from .world import OVER
@@ -46,7 +47,8 @@ NEVER: Final = frozenset(
 def goals_of(history: History, scenario: Scenario) -> frozenset[str]:
     """Return the goals that a run has met."""
     met = (name for name, met in _GOALS.items() if met(history))
-    return frozenset([*_edges(history), *met, *network_goals_of(history)])
+    more = (*network_goals_of(history), *hook_goals_of(history, scenario))
+    return frozenset([*_edges(history), *met, *more])
 
 
 def goals() -> tuple[str, ...]:
@@ -57,7 +59,7 @@ def goals() -> tuple[str, ...]:
         for event, target in row.items()
         if not {state, target} & NOT_YET and (state, event) not in NEVER
     ]
-    return (*_GOALS, *NETWORK_GOALS, *edges)
+    return (*_GOALS, *NETWORK_GOALS, *HOOK_GOALS, *edges)
 
 
 def _edge(state: JobState | None, event: EventType) -> str:

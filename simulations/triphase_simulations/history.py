@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from typing import Any
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
 
 import attrs
 
-from triphase_protocol import ErrorRecord, Event, Job, encode
+from triphase_protocol import ErrorRecord, Event, Hook, Job, encode
 
 
 @attrs.frozen(kw_only=True)
@@ -43,6 +44,59 @@ class Ran:
     """`returned`, `raised`, `cancelled`; None if its process died first, or it still runs."""
 
 
+@attrs.frozen(kw_only=True)
+class Post:
+    """One try of a webhook, as its receiver saw it; see `receivers`."""
+
+    time: float
+    """When it was posted."""
+
+    process: str
+    """The lane of the process that posted it."""
+
+    url: str
+    id: str
+    """The header `webhook-id`: the id of the delivery."""
+
+    body: str
+    headers: Mapping[str, str]
+    received: bool
+    """The receiver has it, and has acted upon it."""
+
+    answer: str
+    """What the receiver did: one of the words of a `ReceiverPlan`."""
+
+    status: int | None = None
+    """What the sender was told; None is nothing."""
+
+    durable: int
+    """The `seq` of the last event that was durable by then."""
+
+    ended: float | None = None
+    """When the sender heard of it, or gave up; None if it died first, or was cancelled."""
+
+
+@attrs.frozen(kw_only=True)
+class Move:
+    """What one transaction has changed of one delivery; see `watching`."""
+
+    time: float
+    """When it was durable."""
+
+    place: int
+    """How many posts had begun by then."""
+
+    id: str
+    hook: Hook | None
+    """The delivery as it is from then on; None if it is not there any more."""
+
+    late: bool = False
+    """It is new, and its event was durable before."""
+
+    asked: bool = False
+    """Somebody has asked for it again."""
+
+
 @attrs.define
 class History:
     """What happened in a run, and what was on the disk when it ended."""
@@ -60,6 +114,29 @@ class History:
 
     limits: Mapping[str, int] = attrs.field(factory=dict[str, int])
     """The limit of each queue; "" is the limit of the store. Those that change are left out."""
+
+    posts: list[Post] = attrs.field(factory=list[Post])
+    """Every try of a webhook, in the order in which they began."""
+
+    hooks: tuple[Hook, ...] = ()
+    """The deliveries as they are at the end, with what is sent."""
+
+    dropped_hooks: tuple[Hook, ...] = ()
+    """The deliveries that were deleted, as they were last seen."""
+
+    disabled: Mapping[str, float] = attrs.field(factory=dict[str, float])
+    """The URLs that are gone, and since when by the wall clock."""
+
+    moves: list[Move] = attrs.field(factory=list[Move])
+    """Every change of a delivery, in order."""
+
+    gone: list[tuple[float, int, tuple[str, ...]]] = attrs.field(
+        factory=list[tuple[float, int, tuple[str, ...]]]
+    )
+    """Each time that the URLs that are gone have changed: when, the posts by then, and the URLs."""
+
+    redelivered: list[tuple[float, str]] = attrs.field(factory=list[tuple[float, str]])
+    """When it was committed that a delivery is to be tried again, and its id."""
 
     used: Mapping[tuple[str, str, int], float] = attrs.field(
         factory=dict[tuple[str, str, int], float]
@@ -102,6 +179,19 @@ class History:
             for each in part:
                 digest.update(encode(each))
                 digest.update(b"\n")
+        # Where there is nothing of these, a hash is what it was before there were webhooks.
+        more: tuple[Iterable[object], ...] = (
+            map(_unsigned, self.posts),
+            map(_hook_untraced, self.hooks),
+            map(_hook_untraced, self.dropped_hooks),
+            self.disabled.items(),
+            (attrs.evolve(move, hook=_hook_untraced(move.hook)) for move in self.moves),
+            self.gone,
+            self.redelivered,
+        )
+        for place, items in enumerate(more):
+            for item in items:
+                digest.update(encode([place, item]))
         return digest.hexdigest()[:16]
 
 
@@ -112,3 +202,22 @@ def _without_tracebacks(job: Job) -> Job:
 
 def _worded(error: ErrorRecord | None) -> ErrorRecord | None:
     return None if error is None else attrs.evolve(error, traceback=None)
+
+
+_TRACEBACK: Final = re.compile(r'"traceback":"(?:[^"\\]|\\.)*"')
+
+
+def _untraced(body: str) -> str:
+    return _TRACEBACK.sub('"traceback":null', body)
+
+
+def _unsigned(post: Post) -> Post:
+    # A signature is of the body, and so of what stands in the tracebacks.
+    headers = {name: value for name, value in post.headers.items() if "signature" not in name}
+    return attrs.evolve(post, body=_untraced(post.body), headers=headers)
+
+
+def _hook_untraced(hook: Hook | None) -> Hook | None:
+    if hook is None or hook.body is None:
+        return hook
+    return attrs.evolve(hook, body=_untraced(hook.body))

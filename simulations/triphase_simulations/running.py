@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any, Final
 
 import attrs
@@ -10,15 +11,18 @@ import trio
 
 import triphase
 from triphase.store import Disk, SimulatedStore
-from triphase_protocol import Event, InvalidValue, JobState, TriphaseError
+from triphase_protocol import Event, Hook, HookState, InvalidValue, JobState, TriphaseError
 
 from .cast import approval_of, job_type
 from .clients import DOWN, NODE, Call, ClientProgram, ask_in, serve, small_memory
-from .history import History
+from .history import History, Move
 from .network import Network
 from .pictures import PictureProgram
 from .plan import Plan
-from .scenario import Anchor, JobPlan, Op, Scenario
+from .receivers import SECRET, SECRET_NAME, Receivers
+from .scenario import Anchor, JobPlan, Op, Scenario, SendingPlan
+from .watching import OutboxWatch
+from .webhooks import sending_of, webhooks_of
 from .world import Process, World, WorldStore
 
 PATIENCE: Final = 400.0
@@ -86,8 +90,14 @@ class Stage:
         self._up = trio.Event()
         self._leave = trio.Event()
         self._changed = trio.Event()
+        self._written = trio.Event()
         self._over = False
         self._cursor = 0
+        self._receivers = Receivers(world, scenario.receivers, lambda: self.disk.last_seq)
+        self._watch = OutboxWatch(world, self.disk) if scenario.receivers else None
+        self._sending = sending_of(scenario.sending or SendingPlan())
+        self._webhooks = webhooks_of(scenario.webhooks)
+        self._webhooks_of = {job.name: webhooks_of(job.webhooks) for job in scenario.jobs}
         network = Network(world, scenario.capacity)
         self._network = network
         self.programs = {
@@ -127,6 +137,8 @@ class Stage:
         history = self.world.history
         history.log, history.groups = tuple(self._log), tuple(self._groups)
         history.jobs = tuple(self.disk.records())
+        history.hooks, history.disabled = tuple(self.disk.hooks()), self.disk.disabled()
+        history.dropped_hooks = _dropped(history.moves)
         history.used = dict(self.world.plan.used)
         moved = any(op.what == "limit" for op in self.scenario.ops)
         history.limits = {} if moved else {**self.scenario.limits, "": self.scenario.limit}
@@ -158,9 +170,13 @@ class Stage:
                 drain_timeout=scenario.drain_timeout,
                 clock=world.clock,
                 entropy=world.entropy(),
+                webhooks=self._webhooks,
+                secrets={SECRET_NAME: SECRET},
+                sending=attrs.evolve(self._sending, sender=self._receivers.sender(process)),
             ) as runtime:
                 self._runtime = runtime
-                process.spawn(self._follow, process, runtime, name="follower")
+                if scenario.followed:
+                    process.spawn(self._follow, process, runtime, name="follower")
                 if scenario.clients or scenario.pictures:
                     served = trio.Event()
                     process.spawn(self._serve, process, runtime, served, name="gateway")
@@ -213,7 +229,10 @@ class Stage:
 
     def _committed(self, store: SimulatedStore) -> None:
         """A transaction is durable, and nobody has heard of it."""
-        fresh = self.disk.events_after(self._last_seq())
+        written, self._written = self._written, trio.Event()
+        written.set()
+        self._watch_outbox(store)
+        fresh = store.committed
         if not fresh:
             return
         for event in fresh:
@@ -226,6 +245,16 @@ class Stage:
         self._groups.append(fresh[-1].seq)
         changed, self._changed = self._changed, trio.Event()
         changed.set()
+
+    def _watch_outbox(self, store: SimulatedStore) -> None:
+        if self._watch is None or not isinstance(store, WorldStore):
+            return
+        history = self.world.history
+        known = len(history.moves)
+        self._watch.committed(store.writing, self._last_seq())
+        history.redelivered += [
+            (move.time, move.id) for move in history.moves[known:] if move.asked
+        ]
 
     async def _id_of(self, name: str) -> str:
         """Return the id of a job, once it is known."""
@@ -257,6 +286,7 @@ class Stage:
                 payload,
                 key=job.name,
                 delay=job.delay,
+                webhook=self._webhooks_of[job.name],
                 priority=job.priority,
                 queue_timeout=job.queue_timeout,
                 approval=approval_of(job.approval),
@@ -323,10 +353,21 @@ class Stage:
         """Let what is left come to its end; False if it does not."""
         for queue in self._queues():
             await self._insist(functools.partial(_resume, queue), op="resume")
-        if await self._all_end(by_itself=True):
-            return True
+        if self.scenario.receivers and any(op.what == "drain" for op in self.scenario.ops):
+            # What is drained sends nothing any more: that is left to the next life.
+            await self._go_down()
         # What waits for ever does so until it is told to stop; then it has to.
-        return await self._all_end(by_itself=False)
+        return (
+            await self._all_end(by_itself=True) or await self._all_end(by_itself=False)
+        ) and await self._all_sent()
+
+    async def _all_sent(self) -> bool:
+        """Let each delivery come to its end; False if one does not."""
+        with trio.move_on_after(PATIENCE):
+            while any(hook.state is HookState.PENDING for hook in self.disk.hooks()):
+                await self._written.wait()
+            return True
+        return False
 
     async def _all_end(self, *, by_itself: bool) -> bool:
         told: dict[str, int] = {}
@@ -375,6 +416,18 @@ class Stage:
         return sorted({spec.queue for spec in self.scenario.types} | set(self.scenario.limits))
 
 
+def _dropped(moves: Sequence[Move]) -> tuple[Hook, ...]:
+    """Return the deliveries that are there no more, as they were before."""
+    there: dict[str, Hook] = {}
+    dropped: list[Hook] = []
+    for move in moves:
+        if move.hook is not None:
+            there[move.id] = move.hook
+        elif move.id in there:
+            dropped.append(there.pop(move.id))
+    return tuple(dropped)
+
+
 def _check_clients(scenario: Scenario) -> None:
     """Check that whoever is named is there.
 
@@ -414,17 +467,22 @@ async def _call(runtime: Any, op: Op, id: str) -> Any:
             return await runtime.reject(id, by="somebody")
         case "wait":
             return await runtime.wait(id, timeout=op.about)
-        case "explain":
-            return await runtime.explain(id)
-        case "get":
-            return await runtime.get(id)
-        case "pause":
-            return await runtime.pause(op.about)
-        case "resume":
-            return await runtime.resume(op.about)
+        case "explain" | "get":
+            return await getattr(runtime, op.what)(id)
+        case "pause" | "resume":
+            return await getattr(runtime, op.what)(op.about)
         case "limit":
             return await runtime.set_limit(op.about[0], op.about[1])
+        case "redeliver":
+            return await _redeliver(runtime, id, op.about)
         case "drain":
             return await runtime.drain(op.about)
         case _:
             raise ValueError(f"{op.what!r} is nothing that can be done")
+
+
+async def _redeliver(runtime: triphase.Runtime, job: str, nth: int) -> triphase.Hook:
+    hooks = await runtime.hooks(job=job, limit=1000)
+    if nth >= len(hooks):
+        raise triphase.HookNotFound(f"the job has only {len(hooks)} deliveries")
+    return await runtime.redeliver(hooks[nth].id)

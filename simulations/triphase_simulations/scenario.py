@@ -10,6 +10,8 @@ import attrs
 from triphase_protocol import Json, structure, unstructure
 
 from .cast import TypeSpec
+from .receivers import ReceiverPlan
+from .webhooks import SendingPlan as SendingPlan, WebhookPlan as WebhookPlan
 
 
 @attrs.frozen(kw_only=True)
@@ -36,6 +38,9 @@ class JobPlan:
 
     via: str | None = None
     """The client program that submits it; None is somebody in the runtime's own process."""
+
+    webhooks: tuple[WebhookPlan, ...] = ()
+    """Where its events go, beside where those of its type and of the runtime do."""
 
 
 @attrs.frozen(kw_only=True)
@@ -147,6 +152,18 @@ class Scenario:
 
     capacity: int = 65536
     """Bytes that a connection holds in each direction, before a sender has to wait."""
+
+    receivers: tuple[ReceiverPlan, ...] = ()
+    """The other machines that webhooks go to."""
+
+    webhooks: tuple[WebhookPlan, ...] = ()
+    """Where the events of all jobs go."""
+
+    sending: SendingPlan | None = None
+    """How webhooks are sent; None is as a `SendingPlan` is by default."""
+
+    followed: bool = True
+    """Somebody in the runtime's process follows all events, and reads the job of each."""
 
     kinds: tuple[str, ...] = ("hold", "stall")
     """Which kinds of perturbation may happen."""

@@ -74,7 +74,7 @@ class Services:
         self._nursery = nursery
         self._passing = passing
         self._served = served
-        self._broken = broken
+        self.broken = broken
         self._services: dict[str, Service] = {}
 
     def add(self, service: Service) -> None:
@@ -178,7 +178,7 @@ class Services:
 
     def _judge(self, exc: Exception) -> None:
         if isinstance(exc, AssertionError):
-            self._broken(exc)
+            self.broken(exc)
 
     def _note(self, what: str, url: str, method: str) -> None:
         process = PROCESS.get()

@@ -15,6 +15,7 @@ from triphase_protocol import encode
 
 from .exploring import Failure, Means, Observed, Shrunk, calm_memory, failure_of
 from .plan import KINDS, Key, Plan, to_json
+from .receivers import OK
 from .scenario import TO_CLIENTS, Anchor, ClientPlan, Op, Scenario
 
 T = TypeVar("T")
@@ -127,6 +128,7 @@ class _Shrinking:
                 self._drop_ops()
                 self._drop_jobs()
                 self._drop_clients()
+                self._drop_webhooks()
                 self._drop_types()
                 self._drop_script()
                 self._reset_fields()
@@ -232,6 +234,23 @@ class _Shrinking:
 
         ddmin(scenario.clients, fails)
         self._drop_items(("pictures",))
+
+    def _drop_webhooks(self) -> None:
+        """Take away webhooks, and receivers, which do well where it does not matter."""
+        scenario = self._best.scenario
+        self._drop_items(("webhooks",))
+        for field, count in (("types", len(scenario.types)), ("jobs", len(scenario.jobs))):
+            for place in range(count):
+                self._drop_items((field, place, "webhooks"))
+        self._drop_items(("receivers",))
+        for place in range(len(self._best.scenario.receivers)):
+            where: Place = ("receivers", place, "answers")
+            self._drop_items(where)
+            for nth, answer in enumerate(found_at(self._best.scenario, where)):
+                if answer != OK:
+                    self._accepts_at((*where, nth), OK)
+        if scenario.sending is not None:
+            self._accepts_at(("sending",), None)
 
     def _drop_types(self) -> None:
         scenario = self._best.scenario

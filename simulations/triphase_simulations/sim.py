@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
+import attrs
 import trio
 
 import triphase
+from triphase.checks import Webhooks
 from triphase_protocol import EventType
 
+from .posting import Poster
 from .services import Service
 from .sim_moments import Moment
 from .sim_node import Node, Options, witnessed
@@ -60,11 +63,16 @@ class Sim(Play):
         limit: int = 100,
         retention: triphase.Retention | None = None,
         drain_timeout: float = 0.0,
+        webhooks: Webhooks | None = None,
+        secrets: Mapping[str, str | Sequence[str]] | None = None,
+        sending: triphase.Sending | None = None,
     ) -> SimRuntime:
         """Open a runtime in a process of its own; return its verbs, which outlive its crashes.
 
         Its store is a simulated disk, its clock is the world's, its ids count up. The arguments
-        are those of `open_runtime`. A simulation has one runtime. A checkpoint.
+        are those of `open_runtime`. Webhooks go to the services of their URLs, which need a
+        method `post`: it is called with the headers and the body, and returns a status, an
+        `Answer`, or None. A simulation has one runtime. A checkpoint.
 
         Raises:
           DefinitionError: if a class is no job type, or an argument is out of range.
@@ -83,6 +91,9 @@ class Sim(Play):
                 limit=limit,
                 retention=retention,
                 drain_timeout=drain_timeout,
+                webhooks=webhooks,
+                secrets=secrets,
+                sending=self._posting(sending or triphase.Sending()),
             ),
             self._moments,
             on_commit=self.check,
@@ -91,6 +102,10 @@ class Sim(Play):
         self._start(node.keep_up, name="keeper")
         await node.alive()
         return SimRuntime(node)
+
+    def _posting(self, sending: triphase.Sending) -> triphase.Sending:
+        """Return how webhooks are sent in this simulation: never over a network."""
+        return attrs.evolve(sending, client=None, sender=Poster(self._all_services()))
 
     def chaos(
         self,
@@ -284,7 +299,7 @@ class Sim(Play):
     # The end
 
     async def settle(self, *, disturbed: float = DISTURBED, within: float = WITHIN) -> None:
-        """Let all jobs end: first as the plan disturbs them, then with all faults off.
+        """Let all jobs end, and be told of: first as the plan disturbs it, then with no faults.
 
         What `at` was to do at a moment that has not come by then is not done. A checkpoint.
 
@@ -293,7 +308,8 @@ class Sim(Play):
           within: virtual seconds without them in which everything has to end.
 
         Raises:
-          Unsettled: if a job has not, or something that is claimed to be true eventually is not.
+          Unsettled: if a job has not, a webhook is pending, or something that is claimed to be
+            true eventually is not.
         """
         with trio.move_on_after(disturbed):
             await self._all_ended()
@@ -309,6 +325,6 @@ class Sim(Play):
             self.check()
             return
         missing = self.claims.missing()
-        if missing and not self.unfinished():
+        if missing and not (self.unfinished() or self.undelivered()):
             raise Unsettled(f"not eventually: {'; '.join(missing)}")
         raise Unsettled(self.who_waits(f"not settled in {within:g} s without any fault"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any, Final, TypeVar, cast
@@ -11,6 +11,7 @@ import attrs
 import trio
 
 import triphase
+from triphase.checks import Webhooks
 from triphase.definition import Definition, definition_of
 from triphase.phases import Phase, PhaseKind
 from triphase.store import Disk, SimulatedStore
@@ -44,6 +45,9 @@ class Options:
     limit: int
     retention: triphase.Retention | None
     drain_timeout: float
+    webhooks: Webhooks | None
+    secrets: Mapping[str, str | Sequence[str]] | None
+    sending: triphase.Sending
 
 
 class PointStore(WorldStore):
@@ -241,6 +245,9 @@ class Node:
                 drain_timeout=options.drain_timeout,
                 clock=world.clock,
                 entropy=world.entropy(),
+                webhooks=options.webhooks,
+                secrets=options.secrets,
+                sending=options.sending,
             ) as runtime:
                 self.life = Life(process, runtime)
                 process.spawn(self._follow, process, runtime, name="follower")
@@ -270,7 +277,7 @@ class Node:
                 note(process.lane, "follower ended", error=type(exc).__name__)
 
     def _committed(self, store: SimulatedStore) -> None:
-        fresh = self.disk.events_after(self.log[-1].seq if self.log else 0)
+        fresh = store.committed
         if not fresh:
             return
         for event in fresh:

@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 
 import trio
 
-from triphase_protocol import STATES, Event, Job, TriphaseError
+from triphase_protocol import STATES, Event, Hook, HookState, Job, TriphaseError
 
 from .plan import Plan
 from .scheduling import all_tasks, wait_of
@@ -93,12 +93,17 @@ class Play:
         """Return the jobs that have not ended, as they lie on the disk."""
         return [] if self.node is None else self.node.disk.unfinished()
 
+    def undelivered(self) -> list[Hook]:
+        """Return the deliveries of webhooks that are pending, as they lie on the disk."""
+        hooks = [] if self.node is None else self.node.disk.hooks()
+        return [hook for hook in hooks if hook.state is HookState.PENDING]
+
     def log(self) -> list[Event]:
         """Return every event that was committed, in order."""
         return [] if self.node is None else list(self.node.log)
 
     def who_waits(self, why: str) -> str:
-        """Return in words which jobs have not ended, and where the tasks outside of triphase wait.
+        """Return in words what has not ended, and where the tasks outside of triphase wait.
 
         Args:
           why: the first line.
@@ -109,6 +114,9 @@ class Play:
             open_phases = [p for p in job.phases if p.name not in done and p.state != "completed"]
             phase = f", phase {open_phases[0].name}: {open_phases[0].state}" if open_phases else ""
             lines.append(f"  job {job.id} ({job.type}) is {job.state.value}, run {job.run}{phase}")
+        for hook in self.undelivered():
+            error = f", {hook.error}" if hook.error else ""
+            lines.append(f"  a webhook of job {hook.job} to {hook.url} is pending{error}")
         for task in all_tasks():
             process = task.context.get(PROCESS)
             own = task.name.startswith(("at:", "service:", "phase:")) or task.name == "test"
@@ -191,7 +199,7 @@ class Play:
 
     async def _all_ended(self) -> None:
         node = self._the_node()
-        while self._busy or self.unfinished():
+        while self._busy or self.unfinished() or self.undelivered():
             await node.changed()
         await trio.lowlevel.checkpoint()
 

@@ -62,6 +62,8 @@ class SimRuntime(triphase.Runtime):
 
     get = _again(triphase.Runtime.get)
     find = _again(triphase.Runtime.find)
+    hook = _again(triphase.Runtime.hook)
+    hooks = _again(triphase.Runtime.hooks)
     explain = _again(triphase.Runtime.explain)
     wait = _again(triphase.Runtime.wait)
     wait_all = _again(triphase.Runtime.wait_all)
@@ -74,6 +76,7 @@ class SimRuntime(triphase.Runtime):
     approve = _once(triphase.Runtime.approve)
     reject = _once(triphase.Runtime.reject)
     drain = _once(triphase.Runtime.drain)
+    redeliver = _once(triphase.Runtime.redeliver)
     submit = _verb(triphase.Runtime.submit, lambda kwargs: kwargs.get("key") is not None)
 
     def make(self, type: str, payload: Json) -> object:

@@ -12,6 +12,7 @@ import attrs
 
 from .exploring import Failure
 from .history import History
+from .receivers import name_of
 from .scenario import TO_CLIENTS, Anchor, ClientPlan, JobPlan, Op, Scenario
 
 WIDTH: Final = 96
@@ -19,14 +20,17 @@ WIDTH: Final = 96
 
 
 def names_of(history: History) -> dict[str, str]:
-    """Return the jobs' names in the scenario, by their ids."""
+    """Return the jobs' names in the scenario, and what deliveries are of, by their ids."""
     names = {job.id: job.key for job in history.jobs if job.key is not None}
     for entry in history.all("answered"):
         answer = entry.data.get("answer")
         if entry.data.get("op") == "submit" and isinstance(answer, Mapping):
             id = cast("Mapping[str, Any]", answer).get("id")
             names[str(id)] = str(entry.data.get("name"))
-    return names
+    hooks = {
+        hook.id: f"{names.get(hook.job, hook.job)} {hook.event.value}" for hook in history.hooks
+    }
+    return {**names, **hooks}
 
 
 # What is wrong, and with what
@@ -57,7 +61,8 @@ def workload(scenario: Scenario) -> list[str]:
         phases = ", ".join(
             f"{phase.name}{_options(phase, 'name', brackets=True)}" for phase in spec.phases
         )
-        told.append(f"type {spec.name}{_options(spec, 'name', 'phases', brackets=True)}: {phases}")
+        options = _options(spec, "name", "phases", "webhooks", brackets=True)
+        told.append(f"type {spec.name}{options}: {phases}")
     told += [_job_words(job) for job in scenario.jobs]
     told += [_op_words(op) for op in scenario.ops]
     told += [_client_words(client) for client in scenario.clients]
@@ -65,8 +70,44 @@ def workload(scenario: Scenario) -> list[str]:
         f"picture {picture.name} of all jobs, from {picture.begins:g} s on"
         for picture in scenario.pictures
     ]
-    rest = _options(scenario, "suite", "types", "jobs", "ops", "clients", "pictures", "kinds")
+    told += _webhooks_words(scenario)
+    rest = _options(
+        scenario,
+        "suite",
+        "types",
+        "jobs",
+        "ops",
+        "clients",
+        "pictures",
+        "kinds",
+        "receivers",
+        "webhooks",
+        "sending",
+        "followed",
+    )
     return [*told, *([f"store:{rest}"] if rest else [])]
+
+
+def _webhooks_words(scenario: Scenario) -> list[str]:
+    """Return what becomes of webhooks in words, one thing a line."""
+    wanted = [
+        *((f"type {spec.name}", plan) for spec in scenario.types for plan in spec.webhooks),
+        *((job.name, plan) for job in scenario.jobs for plan in job.webhooks),
+        *(("any job", plan) for plan in scenario.webhooks),
+    ]
+    told = [
+        f"webhook of {whose} to {name_of(plan.url)}: {', '.join(plan.events) or 'its end'}"
+        + ("; at most once" if plan.at_most_once else "")
+        + ("; signed" if plan.signed else "")
+        for whose, plan in wanted
+    ]
+    told += [
+        f"receiver {name_of(plan.url)}: {', '.join((*plan.answers, 'ok from then on'))}"
+        for plan in scenario.receivers
+    ]
+    sending = "" if scenario.sending is None else _options(scenario.sending)
+    told += [f"sending:{sending}"] if sending else []
+    return told if scenario.followed else [*told, "nobody follows"]
 
 
 def _job_words(job: JobPlan) -> str:
@@ -74,7 +115,7 @@ def _job_words(job: JobPlan) -> str:
         f"{phase}: " + " / ".join(", ".join(map(_step_words, steps)) for steps in tries)
         for phase, tries in job.script.items()
     ]
-    options = _options(job, "name", "type", "script", "at")
+    options = _options(job, "name", "type", "script", "at", "webhooks")
     return f"submit {job.name} ({job.type}) at {job.at:g} s{options}" + (
         "; " + "; ".join(scripts) if scripts else ""
     )
@@ -154,11 +195,13 @@ def regression_test(failure: Failure) -> str:
     seed = failure.plan.seed
     names = {"Anchor", "JobPlan", "Op", "Scenario"}
     names |= {type(each).__name__ for each in (*played.clients, *played.pictures)}
+    names |= {name for name in ("SendingPlan", "WebhookPlan") if f"{name}(" in scenario}
+    received = "from triphase_simulations.receivers import ReceiverPlan\n"
     return f"""\
 from triphase_simulations.cast import PhaseSpec, TypeSpec
 from triphase_simulations.oracles import judge
 from triphase_simulations.plan import Key, Plan
-from triphase_simulations.running import run_scenario
+{received if played.receivers else ""}from triphase_simulations.running import run_scenario
 from triphase_simulations.scenario import {", ".join(sorted(names))}
 
 

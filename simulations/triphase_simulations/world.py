@@ -360,6 +360,8 @@ class WorldStore(SimulatedStore):
         self._world = world
         self._process = process
         process.handles.append(self)
+        self.writing: Sequence[Operation] = ()
+        """What is written just now, or was written last."""
 
     async def write(self, operations: Sequence[Operation]) -> list[Result]:
         """See `Store.write`."""
@@ -371,6 +373,7 @@ class WorldStore(SimulatedStore):
         if seconds := plan.next("step", "store.write"):
             self._world.clock.step(seconds)
             self._world.note("clock", "stepped", seconds=seconds)
+        self.writing = operations
         results = await super().write(operations)
         await self._stall("store.answer")
         return results

@@ -14,8 +14,12 @@ from typing import Any
 import pytest
 from cyclopts import App
 
+import triphase
 from triphase.cli.exits import Exit
 from triphase.cli.main import app
+from triphase.hooks import Answer, SendFailed
+from triphase.hooks.policy import HOOK_RETRY
+from triphase.hooks.tries import tried
 from triphase_protocol import EventType
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -40,12 +44,27 @@ def page() -> str:
 
 @pytest.fixture
 def decided(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[dict[str, Any]]]:
-    """The data of every event that the lifecycle decides, by type."""
+    """The data of every event that the lifecycle decides, or a delivery, by type."""
     monkeypatch.setattr(sys, "path", [str(DOCS), *sys.path])
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for transition in importlib.import_module("reachable").transitions():
         found[transition.event.type.value].append(dict(transition.event.data))
+    for event in deliveries():
+        found[event.type.value].append(dict(event.data))
     return found
+
+
+def deliveries() -> Iterator[triphase.Event]:
+    """Every kind of event about a delivery, after an answer or without one."""
+    hook = triphase.Hook(
+        id="h", job="j", run=1, seq=7, event=triphase.EventType.JOB_COMPLETED, url="https://a/"
+    )
+    outcomes: list[Answer | SendFailed] = [Answer(status=n) for n in (204, 503, 410)]
+    outcomes += [SendFailed("a: no answer", retry=again) for again in (True, False)]
+    for outcome in outcomes:
+        step, _ = tried(hook, outcome, HOOK_RETRY, 0.5, 1000.0)
+        assert step.event is not None
+        yield step.event
 
 
 def documented(page: str) -> dict[str, str]:

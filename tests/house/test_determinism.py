@@ -31,6 +31,7 @@ SEAMS = {
     "clock.py": "the system clock, for which a simulation puts its own",
     "entropy.py": "the system's randomness, for which a simulation puts its seed",
     "threads.py": "the seam that starts threads",
+    "hooks/resolver.py": "the machine's resolver, for which a simulation puts its own",
     "store/sqlite/": "the store's seam: a thread when the disk is slow, and the file's lock",
     "processes/": "the seam that starts processes, and what runs in them",
     "bench/": "a benchmark measures the machine's own time",

@@ -38,7 +38,7 @@ CLOCKS_AND_IO = frozenset(
 PROTOCOL_NEEDS = {"attr", "attrs", "cattr", "cattrs", "msgspec", "typing_extensions"}
 """All that the protocol may import from outside the standard library."""
 
-HEAVY = {"cyclopts", "h11", "httpx", "hypothesis", "rich", "trio_websocket", "wsproto"}
+HEAVY = {"cyclopts", "h11", "httpcore", "httpx", "hypothesis", "rich", "trio_websocket", "wsproto"}
 """What `import triphase` must not load: an application pays for it at every start."""
 
 
@@ -109,6 +109,12 @@ RULES = (
         outside=("triphase.websocket",),
         why="one adapter speaks to the WebSocket library",
     ),
+    Rule(
+        banned=("httpcore", "httpx"),
+        # The settings only name a client's type, which a type checker reads.
+        outside=("triphase.hooks.sending", "triphase.hooks.transport", "triphase.hooks.settings"),
+        why="what sends webhooks speaks to the HTTP library, and nobody else",
+    ),
 )
 
 
@@ -177,6 +183,8 @@ PLANTED = [
     ("actors/triphase/__init__.py", "import rich.console as console"),
     ("actors/triphase/runtime/runtime.py", "from triphase.gateway import serve_gateway"),
     ("actors/triphase/hooks.py", "from trio_websocket import open_websocket"),
+    ("actors/triphase/hooks/deliverer.py", "import httpx"),
+    ("actors/triphase/gateway/http.py", "from httpcore import Request"),
     ("simulations/triphase_simulations/world.py", "import cyclopts"),
 ]
 
@@ -188,6 +196,7 @@ ALLOWED = [
     ("actors/triphase/cli/main.py", "import rich, cyclopts\nfrom ..gateway import serve"),
     ("actors/triphase/__init__.py", "from .gateway import serve_gateway"),
     ("actors/triphase/store/sqlite/backend.py", "import apsw"),
+    ("actors/triphase/hooks/transport.py", "import httpcore, httpx"),
     ("simulations/triphase_simulations/world.py", "import hypothesis, triphase.runtime"),
 ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import attrs
 import pytest
@@ -10,11 +10,12 @@ import pytest
 from triphase_protocol import EventType
 from triphase_simulations import oracles
 from triphase_simulations.cast import PhaseSpec, TypeSpec
-from triphase_simulations.exploring import Failure, Means, failure_of
+from triphase_simulations.exploring import Failure, Means, Played, failure_of
 from triphase_simulations.history import History
 from triphase_simulations.oracles import Reading, Violation
 from triphase_simulations.plan import Plan
 from triphase_simulations.scenario import Anchor, JobPlan, Op, Scenario
+from triphase_simulations.shrinking import shrink
 
 
 @attrs.frozen
@@ -38,6 +39,22 @@ def judge_unbroken(history: History, scenario: Scenario) -> tuple[Violation, ...
 
 
 PLANTED = Means(judge=judge_unbroken)
+
+
+def shrunk_while(scenario: Scenario, fails: Callable[[Scenario], bool]) -> Scenario:
+    """Return the smallest scenario that fails by a rule that only looks at the scenario."""
+    failing: list[bool] = []
+
+    def play(scenario: Scenario, plan: Plan) -> Played:
+        failing.append(fails(scenario))
+        return Played(History())
+
+    def judge(history: History, scenario: Scenario) -> list[Violation]:
+        return [Violation("rule", None, None, None, "bad")] if failing[-1] else []
+
+    means, plan = Means(play=play, judge=judge), Plan(7, kinds=frozenset())
+    failure = failure_of("busy", 7, scenario, plan, means.observe(scenario, plan))
+    return shrink(failure, means=means).scenario
 
 
 def busy_scenario() -> Scenario:

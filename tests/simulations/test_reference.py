@@ -10,7 +10,8 @@ import pytest
 
 from triphase_simulations.oracles import ORACLES
 from triphase_simulations.plan import KINDS
-from triphase_simulations.scenario import TO_CLIENTS, ClientPlan
+from triphase_simulations.receivers import WORDS
+from triphase_simulations.scenario import TO_CLIENTS, ClientPlan, SendingPlan, WebhookPlan
 from triphase_simulations.suites import SUITES
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "simulations.md"
@@ -42,6 +43,17 @@ def test_it_has_every_field_of_a_client() -> None:
     ]
     text = PAGE.read_text("utf-8")
     assert all(f"`{what}`" in text for what in TO_CLIENTS)
+
+
+def test_it_has_what_webhooks_are_drawn_from() -> None:
+    _, _, rest = PAGE.read_text("utf-8").partition("\n## Webhooks of a scenario\n")
+    section = rest.partition("\n## ")[0]
+    answers, webhooks, sending = re.findall(r"\| --- \| --- \|\n((?:\|.*\n)+)", section)
+    assert re.findall(r"^\| `(\w+)", answers, re.MULTILINE) == list(WORDS)
+    for rows, plan in ((webhooks, WebhookPlan), (sending, SendingPlan)):
+        cells = [row.split("|")[1] for row in rows.splitlines()]
+        named = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+        assert named == [field.name for field in attrs.fields(plan)]
 
 
 def test_the_rules_that_it_names_are_judged() -> None:

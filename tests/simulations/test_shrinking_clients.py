@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import attrs
 import pytest
 
-from triphase_simulations.exploring import Means, Played, failure_of
-from triphase_simulations.history import History
+from triphase_simulations.exploring import Means
 from triphase_simulations.mutants import MUTANTS, hunt_all
-from triphase_simulations.oracles import Violation
 from triphase_simulations.plan import Plan
 from triphase_simulations.scenario import Anchor, ClientPlan, JobPlan, Op, PicturePlan, Scenario
-from triphase_simulations.shrinking import by_others, shrink, without_clients
+from triphase_simulations.shrinking import by_others, without_clients
 
-from .conftest import busy_scenario
+from .conftest import busy_scenario, shrunk_while
 
 AT_ONCE = Anchor(at=0.0)
 
@@ -39,53 +35,37 @@ SCENARIO = attrs.evolve(
 )
 
 
-def shrunk_while(fails: Callable[[Scenario], bool]) -> Scenario:
-    """Return the smallest scenario that fails by a rule that only looks at the scenario."""
-    failing: list[bool] = []
-
-    def play(scenario: Scenario, plan: Plan) -> Played:
-        failing.append(fails(scenario))
-        return Played(History())
-
-    def judge(history: History, scenario: Scenario) -> list[Violation]:
-        return [Violation("rule", None, None, None, "bad")] if failing[-1] else []
-
-    means, plan = Means(play=play, judge=judge), Plan(7, kinds=frozenset())
-    failure = failure_of("busy", 7, SCENARIO, plan, means.observe(SCENARIO, plan))
-    return shrink(failure, means=means).scenario
-
-
 def names(scenario: Scenario) -> list[str]:
     """Return the names of the clients."""
     return [client.name for client in scenario.clients]
 
 
 def test_what_needs_no_client_has_none() -> None:
-    small = shrunk_while(lambda scenario: True)
+    small = shrunk_while(SCENARIO, lambda scenario: True)
     assert (small.clients, small.pictures, small.jobs, small.ops) == ((), (), (), ())
 
 
 @pytest.mark.parametrize("needed", ["c0", "c1", "c2"])
 def test_the_one_client_that_is_needed_is_left(needed: str) -> None:
-    small = shrunk_while(lambda scenario: needed in names(scenario))
+    small = shrunk_while(SCENARIO, lambda scenario: needed in names(scenario))
     assert names(small) == [needed]
     assert (small.jobs, small.ops, small.pictures) == ((), (), ())
 
 
 def test_a_job_that_is_needed_is_submitted_by_somebody_else() -> None:
-    small = shrunk_while(lambda scenario: any(job.name == "two" for job in scenario.jobs))
+    small = shrunk_while(SCENARIO, lambda scenario: any(job.name == "two" for job in scenario.jobs))
     assert names(small) == []
     assert small.jobs == (JobPlan(name="two", type="Film"),)
 
 
 def test_who_needs_a_client_keeps_it() -> None:
-    small = shrunk_while(lambda scenario: any(op.via == "c1" for op in scenario.ops))
+    small = shrunk_while(SCENARIO, lambda scenario: any(op.via == "c1" for op in scenario.ops))
     assert names(small) == ["c1"]
     assert [(op.what, op.via) for op in small.ops] in ([("wait", "c1")], [("crash", "c1")])
 
 
 def test_a_picture_that_is_needed_is_left() -> None:
-    small = shrunk_while(lambda scenario: bool(scenario.pictures))
+    small = shrunk_while(SCENARIO, lambda scenario: bool(scenario.pictures))
     assert (names(small), small.pictures) == ([], (PicturePlan(name="p0"),))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -33,6 +34,12 @@ class Psp:
 
     def charges(self, order: int) -> int:
         return self.orders.count(order)
+
+
+class Inbox:
+    """Receives webhooks."""
+
+    def post(self, headers: Mapping[str, str], body: bytes) -> None: ...
 
 
 psp_stub = stub("https://psp", Psp)
@@ -271,6 +278,26 @@ def test_every_verb_of_a_runtime_outlives_a_crash() -> None:
         return {name for name, _ in inspect.getmembers(cls, callable) if name[0] != "_"}
 
     assert verbs(triphase.Runtime) - set(vars(SimRuntime)) == {"handle"}
+
+
+@simulate(runs=1)
+async def test_deliveries_are_looked_at_in_whatever_life_there_is(sim: Sim) -> None:
+    sim.service("https://psp", Psp())
+    sim.service("https://app.example/jobs", Inbox())
+    runtime = await sim.runtime([Refund], webhooks="https://app.example/jobs")
+    job = await runtime.submit(Refund(1), key="one")
+    await anext(runtime.events(after=0, types="hook.delivered"))
+    sim.crash()
+    [hook] = await runtime.hooks(job=job, states="delivered")
+    sim.crash()
+    assert (await runtime.hook(hook.id)).body is not None
+    sim.crash_at("store.before")
+    with pytest.raises(ProcessDied, match="redeliver"):
+        await runtime.redeliver(hook.id)
+    assert (await runtime.hook(hook.id)).state == "delivered"
+    assert (await runtime.redeliver(hook.id)).state == "pending"
+    with pytest.raises(triphase.HookNotFound):
+        await runtime.redeliver("nothing")
 
 
 @simulate(runs=1)

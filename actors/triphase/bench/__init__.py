@@ -2,8 +2,8 @@
 
 Figures of one machine and one moment say little; what is compared is measured in one run.
 
-`fanout`, `stall`, `idle` and `latency` measure a gateway; they are not imported here, as they need
-its packages.
+`fanout`, `stall`, `idle` and `latency` measure a gateway, and `hooks` webhooks. They are not
+imported here, as they need packages of their own.
 """
 
 from __future__ import annotations

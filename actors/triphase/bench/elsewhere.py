@@ -20,8 +20,8 @@ READ: Final = 2**16
 
 
 @attrs.define(eq=False)
-class Clients:
-    """A process with clients."""
+class Elsewhere:
+    """A process beside this one."""
 
     process: trio.Process
     _unread: bytes = b""
@@ -41,14 +41,19 @@ class Clients:
         while b"\n" not in self._unread:
             data = await self.process.stdout.receive_some(READ)
             if not data:
-                raise EOFError("the process with the clients has ended")
+                raise EOFError("the other process has ended")
             self._unread += data
         line, _, self._unread = self._unread.partition(b"\n")
         return line.decode()
 
+    async def finish(self) -> None:
+        """End its input, and so it. A checkpoint."""
+        assert self.process.stdin is not None, "it was asked for"
+        await self.process.stdin.aclose()
+
 
 @asynccontextmanager
-async def clients(module: str, gateway: Gateway, *arguments: str) -> AsyncGenerator[Clients]:
+async def clients(module: str, gateway: Gateway, *arguments: str) -> AsyncGenerator[Elsewhere]:
     """Run a module of this package with a gateway's host and port, for the time of the block.
 
     It has to say `ready` first. When the block is left its input ends, and then so does it.
@@ -56,18 +61,26 @@ async def clients(module: str, gateway: Gateway, *arguments: str) -> AsyncGenera
     raise_file_limit()
     place = urlsplit(gateway.urls[0])
     where = [str(place.hostname), str(place.port)]
-    command = [sys.executable, "-m", f"triphase.bench.{module}", *where, *arguments]
+    async with process_of(module, *where, *arguments) as found:
+        line = await found.hear()
+        assert line == "ready", line
+        yield found
+
+
+@asynccontextmanager
+async def process_of(module: str, *arguments: str) -> AsyncGenerator[Elsewhere]:
+    """Run a module of this package for the time of the block.
+
+    When the block is left its input ends, and then so does it.
+    """
+    command = [sys.executable, "-m", f"triphase.bench.{module}", *arguments]
     start = functools.partial(
         trio.run_process, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     async with trio.open_nursery() as nursery:
-        process: trio.Process = await nursery.start(start)
-        assert process.stdin is not None, "it was asked for"
-        found = Clients(process)
-        line = await found.hear()
-        assert line == "ready", line
+        found = Elsewhere(await nursery.start(start))
         yield found
-        await process.stdin.aclose()
+        await found.finish()
 
 
 async def alone(module: str, *arguments: str) -> bytes:

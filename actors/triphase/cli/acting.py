@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -57,16 +57,30 @@ async def act_on_all(
     """
     if not ids:
         raise UsageError(f"{command}: which job? give an id")
-    code = Exit.OK
     async with asked(remote.gateway(command), screen) as source:
-        for id in await jobs_of(source, ids):
-            try:
-                await act(source.client, id)
-            except TriphaseError as exc:
-                if exit_for(exc) is Exit.UNREACHABLE:
-                    raise
-                screen.note(f"triphase: {exc}")
-                code = code or exit_for(exc)
+        return await act_on_each(source, await jobs_of(source, ids), screen, act)
+
+
+async def act_on_each(
+    source: GatewaySource,
+    ids: Iterable[str],
+    screen: Screen,
+    act: Callable[[Client, str], Awaitable[None]],
+) -> Exit:
+    """Do something with each of what these ids in full are of; see `act_on_all`.
+
+    Raises:
+      TriphaseError: if the gateway cannot be reached any more.
+    """
+    code = Exit.OK
+    for id in ids:
+        try:
+            await act(source.client, id)
+        except TriphaseError as exc:
+            if exit_for(exc) is Exit.UNREACHABLE:
+                raise
+            screen.note(f"triphase: {exc}")
+            code = code or exit_for(exc)
     return code
 
 

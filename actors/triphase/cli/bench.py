@@ -146,6 +146,41 @@ async def gateway(
     return Exit.OK
 
 
+@app.command
+async def hooks(
+    *, count: WholeNumber = 10_000, refuse: WholeNumber = 3, json: AsJson = False
+) -> int:
+    """Measure webhooks on this machine; their receiver is in another process.
+
+    The outbox is filled before, by jobs that end while nothing is sent, and then delivered.
+
+    Args:
+      count: Deliveries.
+      refuse: The receiver refuses one request in so many; 0 is none.
+      json: Write JSON.
+    """
+    # Not at the top: nothing else here needs an HTTP client.
+    from triphase.bench.hooks import measure_hooks
+
+    if count < 1:
+        raise UsageError(f"--count {count}: at least 1")
+    screen = Screen(json=json)
+    screen.note(f"{count:,} deliveries, of which one try in {refuse} is refused …")
+    with tempfile.TemporaryDirectory() as folder:
+        figure = await measure_hooks(Path(folder) / "jobs.db", hooks=count, refuse_one_in=refuse)
+    before, most = figure.resident_mb
+    cells = [
+        f"{figure.hooks:,} deliveries, one try in {figure.refuses_one_in} refused",
+        f"{figure.delivered:,} delivered, {figure.accepted:,} received, {figure.repeated} twice",
+        f"{figure.requests:,} requests",
+        f"{figure.per_second:,.0f} deliveries/s",
+        f"{figure.cpu_us:,.0f} µs of CPU each",
+        f"{before:.1f} to {most:.1f} MB",
+    ]
+    _show(screen, figure, cells)
+    return Exit.OK
+
+
 Figures = AsyncGenerator[tuple[attrs.AttrsInstance, Sequence[str]]]
 
 

@@ -111,7 +111,10 @@ def detail_of(event: Event) -> str:
     data = dict(event.data)
     attempt = data.pop("attempt", 1)
     parts = [f"try {attempt}"] if attempt > 1 else []
-    if "error" in data:
+    if event.type.startswith("hook."):
+        # What is told of a delivery is null where there is nothing to tell.
+        data = {name: value for name, value in data.items() if value is not None}
+    elif "error" in data:
         parts.append(error_text(structure(data.pop("error"), ErrorRecord)))
     if "done" in data:
         parts.append(_progress_text(data))

@@ -22,7 +22,7 @@ class Exit(enum.IntEnum):
     """The command line asks for something that cannot be."""
 
     NOT_FOUND = 3
-    """There is no such job."""
+    """There is no such job, or no such delivery."""
 
     CONFLICT = 4
     """Somebody else has the key, the store or the job; or it is not allowed."""
@@ -62,12 +62,14 @@ EXITS: Final[Mapping[str, Exit]] = {
     "invalid_value": Exit.USAGE,
     "invalid_payload": Exit.USAGE,
     "invalid_result": Exit.USAGE,
+    "invalid_webhook": Exit.USAGE,
     "unknown_job_type": Exit.USAGE,
     "unknown_queue": Exit.USAGE,
     "unknown_phase": Exit.USAGE,
     "ambiguous_id": Exit.USAGE,
     "not_found": Exit.NOT_FOUND,
     "gone": Exit.NOT_FOUND,
+    "hook_not_found": Exit.NOT_FOUND,
     "key_conflict": Exit.CONFLICT,
     "illegal_transition": Exit.CONFLICT,
     "stale": Exit.CONFLICT,
@@ -83,6 +85,7 @@ EXITS: Final[Mapping[str, Exit]] = {
     "limit": Exit.UNREACHABLE,
     "abandoned": Exit.UNREACHABLE,
     "internal": Exit.UNREACHABLE,
+    "send_failed": Exit.UNREACHABLE,
     "store": Exit.UNREACHABLE,
     "store_unavailable": Exit.UNREACHABLE,
     "store_too_new": Exit.UNREACHABLE,

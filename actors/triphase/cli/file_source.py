@@ -7,7 +7,7 @@ for this (`data_version`), and reads only when it has changed.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -16,7 +16,7 @@ import trio
 
 from triphase.store.backend import Query
 from triphase.store.sqlite import Reader, open_reader, owner_of
-from triphase_protocol import Event, EventType, Job
+from triphase_protocol import Event, EventType, Hook, HookState, Job
 
 from .sources import current
 
@@ -39,6 +39,21 @@ class FileSource:
     async def find(self, query: Query) -> list[Job]:
         """See `Source.find`."""
         return await self.reader.find(query)
+
+    async def hook(self, id: str) -> Hook | None:
+        """See `Source.hook`."""
+        return await self.reader.hook(id)
+
+    async def hooks(
+        self,
+        *,
+        job: str | None,
+        states: Sequence[HookState],
+        after: tuple[int, str] | None,
+        limit: int,
+    ) -> list[Hook]:
+        """See `Source.hooks`."""
+        return await self.reader.hooks(job=job, states=states, after=after, limit=limit)
 
     async def corrupt(self) -> int:
         """See `Source.corrupt`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
@@ -11,7 +11,15 @@ import trio
 
 from triphase.client import Client, Unreachable, connect
 from triphase.store.backend import Query
-from triphase_protocol import Event, EventType, Job, JobNotFound
+from triphase_protocol import (
+    Event,
+    EventType,
+    Hook,
+    HookNotFound,
+    HookState,
+    Job,
+    JobNotFound,
+)
 from triphase_protocol.wire import Reset
 
 from .places import Gateway
@@ -68,6 +76,24 @@ class GatewaySource:
             if after is None:
                 break
         return jobs
+
+    async def hook(self, id: str) -> Hook | None:
+        """See `Source.hook`."""
+        try:
+            return await self.client.hook(id)
+        except HookNotFound:
+            return None
+
+    async def hooks(
+        self,
+        *,
+        job: str | None,
+        states: Sequence[HookState],
+        after: tuple[int, str] | None,
+        limit: int,
+    ) -> list[Hook]:
+        """See `Source.hooks`."""
+        return await self.client.hooks(job=job, states=states, after=after, limit=limit)
 
     async def corrupt(self) -> int:
         """See `Source.corrupt`; a gateway does not say."""

@@ -48,9 +48,9 @@ def size(count: float) -> str:
     return f"{count:.1f} TB"
 
 
-def counted(count: int, noun: str) -> str:
-    """Return `1 job`, `2 jobs`, `1,204 jobs`."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+def counted(count: int, noun: str, several: str | None = None) -> str:
+    """Return `1 job`, `2 jobs`, `1,204 jobs`; *several* is what the noun is then, if not that."""
+    return f"{count:,} {noun if count == 1 else several or f'{noun}s'}"
 
 
 def moment(at: float | None) -> str:

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import attrs
 from cyclopts import Parameter
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -19,7 +18,7 @@ from .exits import Exit, UsageError
 from .humane import counted, moment, one_line
 from .options import AsJson, Labels, WholeNumber, labels_from
 from .places import ANYWHERE, Place
-from .screen import Screen
+from .screen import Screen, grid
 from .sources import Source, opened
 
 
@@ -107,22 +106,15 @@ def _show(screen: Screen, table: Table | None, jobs: Sequence[Job]) -> None:
 
 
 def _table() -> Table:
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-        header_style="bold",
-        # The last column gets the room that the others leave.
-        expand=True,
-    )
-    table.add_column("id", style="bold", no_wrap=True, min_width=16)
-    table.add_column("type", no_wrap=True)
-    table.add_column("state", no_wrap=True, min_width=9)
-    table.add_column("phases", no_wrap=True)
-    table.add_column("age", no_wrap=True, justify="right", min_width=4)
-    table.add_column("why", no_wrap=True, overflow="ellipsis", ratio=1)
-    return table
+    # The last column gets the room that the others leave.
+    columns = grid()
+    columns.add_column("id", style="bold", no_wrap=True, min_width=16)
+    columns.add_column("type", no_wrap=True)
+    columns.add_column("state", no_wrap=True, min_width=9)
+    columns.add_column("phases", no_wrap=True)
+    columns.add_column("age", no_wrap=True, justify="right", min_width=4)
+    columns.add_column("why", no_wrap=True, overflow="ellipsis", ratio=1)
+    return columns
 
 
 def _summary(shown: int, more: bool, where: str | None) -> str:

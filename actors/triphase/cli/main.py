@@ -22,6 +22,7 @@ from . import (
     deciding,
     demo,
     explaining,
+    hooks,
     listing,
     queues,
     serve,
@@ -56,6 +57,7 @@ app.command(deciding.approve)
 app.command(deciding.reject)
 app.command(explaining.explain)
 app.command(queues.app)
+app.command(hooks.app)
 app.command(bench.app)
 
 DRAINING: Final = frozenset({serve.serve})

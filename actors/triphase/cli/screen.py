@@ -15,10 +15,12 @@ from contextlib import suppress
 from typing import TextIO
 
 import attrs
+from rich import box
 from rich.console import Console, RenderableType
 from rich.constrain import Constrain
 from rich.live import Live
 from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
 from triphase_protocol import Json, encode
@@ -72,6 +74,18 @@ class Screen:
     def _write(self, text: str) -> None:
         # At once: a stream's next line may be an hour away.
         print(text, flush=True)
+
+
+def grid() -> Table:
+    """Return an empty table, as wide as there is room."""
+    return Table(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        header_style="bold",
+        expand=True,
+    )
 
 
 def live(console: Console, *, transient: bool = False) -> Live:

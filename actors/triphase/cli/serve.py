@@ -22,6 +22,7 @@ from .listening import Address, queues_from, tls_from
 from .options import DEFAULT_STORE, AsJson, StorePath, WholeNumber, seconds_from, store_at
 from .screen import Screen
 from .tasks import open_tasks
+from .webhooks import UNTOLD, Served
 
 if TYPE_CHECKING:
     from triphase.gateway import Gateway, Token
@@ -47,6 +48,7 @@ async def serve(
     drain: float = 10.0,
     tls_cert: Path | None = None,
     tls_key: Path | None = None,
+    webhooks: Served = UNTOLD,
     store: StorePath = DEFAULT_STORE,
     json: AsJson = False,
 ) -> int:
@@ -69,6 +71,7 @@ async def serve(
       drain: Seconds to wait for jobs that run.
       tls_cert: A certificate, for wss and https.
       tls_key: Its key, if that is not in the same file.
+      webhooks: Where the events of all jobs go, and how.
       store: The store file.
       json: Write JSON.
     """
@@ -79,6 +82,7 @@ async def serve(
     seconds, place = seconds_from("--drain", drain), store_at(store)
     types, queues = job_types(jobs), queues_from(queue)
     allowed, tls = _tokens(tokens), tls_from(tls_cert, tls_key)
+    told, secrets, sending = webhooks.webhooks(), webhooks.secrets(screen.note), webhooks.sending()
     async with contextlib.AsyncExitStack() as stack:
         # First, so that no job is begun if it cannot be asked for.
         listeners = await _listeners(address, allowed, stack)
@@ -86,7 +90,14 @@ async def serve(
         signals = receiving.enter_context(trio.open_signal_receiver(*SIGNALS))
         async with (
             triphase.open_runtime(
-                types, store=place, queues=queues, limit=limit, drain_timeout=0
+                types,
+                store=place,
+                queues=queues,
+                limit=limit,
+                drain_timeout=0,
+                webhooks=told,
+                secrets=secrets,
+                sending=sending,
             ) as runtime,
             open_tasks() as nursery,
         ):

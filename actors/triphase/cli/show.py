@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich import box
 from rich.console import RenderableType
 from rich.highlighter import JSONHighlighter
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from triphase_protocol import Event, Job, Json, PhaseRecord, Stop, encode, unstructure
+from triphase_protocol import Event, Hook, Job, Json, PhaseRecord, Stop, encode, unstructure
 
+from .deliveries import HOOK_STYLES, cells_of_hook, every_hook, where
 from .describing import (
     STATE_STYLES,
     error_text,
@@ -30,7 +30,7 @@ from .exits import Exit
 from .humane import duration, lines, local, moment, one_line
 from .options import AsJson, JobId
 from .places import ANYWHERE, Place
-from .screen import Screen
+from .screen import Screen, grid
 from .sources import job_of, opened
 from .tail import cells_of, drawn_event
 
@@ -43,7 +43,7 @@ async def show(
     place: Place = ANYWHERE,
     json: AsJson = False,
 ) -> int:
-    """Show one job: its record, payload, phases, error and result.
+    """Show one job: its record, payload, phases, error and result, and where it was told of.
 
     Args:
       id: The job's id, or the beginning of it.
@@ -54,18 +54,21 @@ async def show(
     screen = Screen(json=json)
     async with opened(place, screen.note) as source:
         job = await job_of(source, id)
+        hooks = [hook async for hook in every_hook(source, job=job.id)]
         log = [event async for event in source.log(0, job.id)] if events else []
     if json:
-        record = unstructure(job)
+        record = {**unstructure(job), "hooks": unstructure(hooks)}
         screen.object({**record, "events": unstructure(log)} if events else record)
     elif screen.drawn:
         screen.draw(*_drawn(job, time.time()))
+        if hooks:
+            screen.draw(_deliveries(hooks))
         if log:
             screen.draw(Text("events", style="bold"))
             for event in log:
                 screen.draw_line(drawn_event(event))
     else:
-        _print(screen, job, log)
+        _print(screen, job, hooks, log)
     return Exit.OK
 
 
@@ -109,7 +112,7 @@ def _times(job: Job) -> list[tuple[str, float]]:
 # In a pipe
 
 
-def _print(screen: Screen, job: Job, log: Sequence[Event]) -> None:
+def _print(screen: Screen, job: Job, hooks: Sequence[Hook], log: Sequence[Event]) -> None:
     """Write lines of a name, and what it names."""
     screen.line(["id", job.id])
     screen.line(["type", job.type])
@@ -139,6 +142,9 @@ def _print(screen: Screen, job: Job, log: Sequence[Event]) -> None:
             screen.line(["traceback", line])
     if job.result is not None:
         screen.line(["result", _compact(job.result)])
+    for hook in hooks:
+        id, _, event_type, place, state, attempts, *_, error = cells_of_hook(hook)
+        screen.line(["hook", id, event_type, place, state, attempts, error])
     for event in log:
         screen.line(["event", *cells_of(event)])
 
@@ -166,19 +172,20 @@ def _drawn(job: Job, now: float) -> list[RenderableType]:
     for name, at in _times(job):
         ago = Text.assemble(local(at), (f"  {since(at)} ago" if at <= now else "", "bright_black"))
         facts.add_row(Text(f"  {name}", style="bright_black"), ago)
-    parts: list[RenderableType] = [title, facts, *_section("payload", _json(job.payload))]
+    parts: list[RenderableType] = [title, facts, *section("payload", drawn_json(job.payload))]
     parts.append(_phases(job.phases, now))
     error = job.error or next((phase.error for phase in job.phases if phase.error), None)
     if error is not None:
-        parts += _section("last error", Text(one_line(error_text(error)), style="red"))
+        parts += section("last error", Text(one_line(error_text(error)), style="red"))
         if error.traceback:
             parts.append(_indented(Text(lines(error.traceback), style="bright_black")))
     if job.result is not None:
-        parts += _section("result", _json(job.result))
+        parts += section("result", drawn_json(job.result))
     return parts
 
 
-def _section(title: str, content: RenderableType) -> list[RenderableType]:
+def section(title: str, content: RenderableType) -> list[RenderableType]:
+    """Return a title, and what stands below it."""
     return [Text(title, style="bold"), _indented(content)]
 
 
@@ -186,21 +193,15 @@ def _indented(content: RenderableType) -> Padding:
     return Padding(content, (0, 0, 0, 2), expand=False)
 
 
-def _json(value: Json) -> Text:
+def drawn_json(value: Json) -> Text:
+    """Return JSON with its lines and colours."""
     text = Text(lines(json_module.dumps(value, indent=2, ensure_ascii=False)))
     JSONHighlighter().highlight(text)
     return text
 
 
 def _phases(phases: Sequence[PhaseRecord], now: float) -> Table:
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-        header_style="bold",
-        expand=True,
-    )
+    table = grid()
     table.add_column("phases", no_wrap=True)
     table.add_column("state", no_wrap=True)
     table.add_column("try", no_wrap=True, justify="right")
@@ -216,5 +217,25 @@ def _phases(phases: Sequence[PhaseRecord], now: float) -> Table:
             "" if took is None else duration(took),
             progress_of(phase),
             Text(one_line(error_text(phase.error)) if phase.error else "", style="red"),
+        )
+    return table
+
+
+def _deliveries(hooks: Sequence[Hook]) -> Table:
+    table = grid()
+    table.add_column("deliveries", no_wrap=True)
+    table.add_column("event", no_wrap=True)
+    table.add_column("where", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("tries", no_wrap=True, justify="right")
+    table.add_column("error", overflow="fold", ratio=1)
+    for hook in hooks:
+        table.add_row(
+            f"  {hook.id}",
+            hook.event,
+            one_line(where(hook)),
+            Text(hook.state, style=HOOK_STYLES[hook.state]),
+            str(hook.attempts),
+            Text(one_line(hook.error or ""), style="red"),
         )
     return table

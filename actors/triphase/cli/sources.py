@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, Protocol
 
 from triphase.store.backend import Query
-from triphase_protocol import AmbiguousId, Event, EventType, Job, JobNotFound
+from triphase_protocol import (
+    AmbiguousId,
+    Event,
+    EventType,
+    Hook,
+    HookState,
+    Job,
+    JobNotFound,
+)
 
 from .options import store_at
 from .places import Gateway, Place
@@ -30,6 +38,21 @@ class Source(Protocol):
 
     async def find(self, query: Query) -> list[Job]:
         """Return the jobs that a query finds."""
+        ...
+
+    async def hook(self, id: str) -> Hook | None:
+        """Return a delivery with what is sent, or None if there is no such delivery."""
+        ...
+
+    async def hooks(
+        self,
+        *,
+        job: str | None,
+        states: Sequence[HookState],
+        after: tuple[int, str] | None,
+        limit: int,
+    ) -> list[Hook]:
+        """Return a page of deliveries, without what is sent; see `Store.hooks`."""
         ...
 
     async def corrupt(self) -> int:
@@ -110,6 +133,9 @@ async def job_of(source: Source, prefix: str) -> Job:
       JobNotFound: if there is none.
       AmbiguousId: if there are several.
     """
+    if not prefix.isascii():
+        # No id is so, and what the shell passes need not even be text.
+        raise JobNotFound(f"there is no job {prefix!r}")
     # An id in full is found even if it is also the beginning of another.
     exact = await source.get(prefix)
     if exact is not None:

@@ -15,12 +15,13 @@ from triphase.actor import open_supervisor
 from triphase.clock import SystemClock
 from triphase.entropy import Entropy
 from triphase.lifecycle import decide
+from triphase.outbox import Outbox
 from triphase.registry import Registry
 from triphase.store import Applied, SqliteStore, Store, Submit as SubmitOperation
 from triphase.store.committer import Committer, Writer
 from triphase.store.operations import JobResult
 from triphase.submission import check_same, submission
-from triphase_protocol import Job, Json, StoreLocked, Submit, decode
+from triphase_protocol import Job, Json, StoreLocked, Submit, Webhook, decode
 
 from .acting import asked
 from .exits import Exit, UsageError
@@ -28,6 +29,7 @@ from .job_types import job_types
 from .options import AsJson, Labels, WholeNumber, labels_from, store_at
 from .places import ANYWHERE, Gateway, Place
 from .screen import Screen
+from .webhooks import NOBODY, Told
 
 Jobs = Annotated[
     str | None,
@@ -47,6 +49,7 @@ class Options:
     priority: int
     queue: str | None
     labels: dict[str, str]
+    webhook: tuple[Webhook, ...] = ()
 
 
 async def submit(
@@ -61,6 +64,7 @@ async def submit(
     priority: WholeNumber = 0,
     queue: str | None = None,
     label: Labels = None,
+    told: Told = NOBODY,
     place: Place = ANYWHERE,
     json: AsJson = False,
 ) -> int:
@@ -79,12 +83,18 @@ async def submit(
       priority: Higher starts earlier within a queue.
       queue: Another queue than the job type's.
       label: A label.
+      told: Where its events go, beside where those of its type do.
       place: Where the job goes.
       json: Write JSON.
     """
     screen, where = Screen(json=json), place.located()
     options = Options(
-        key=key, delay=delay, priority=priority, queue=queue, labels=labels_from(label)
+        key=key,
+        delay=delay,
+        priority=priority,
+        queue=queue,
+        labels=labels_from(label),
+        webhook=told.webhooks(),
     )
     if isinstance(where, Gateway):
         await _send(screen, where, name, _fields(decode(_text_of(payload))), options)
@@ -98,7 +108,7 @@ async def _send(
 ) -> None:
     """Submit a job through a gateway, and print its id."""
     async with asked(gateway, screen) as source:
-        job = await source.client.submit(name, fields, **attrs.asdict(options))
+        job = await source.client.submit(name, fields, **attrs.asdict(options, recurse=False))
         state = (await job.get()).state.value if screen.json else None
     _show(screen, job.id, state, job.created, options)
 
@@ -117,7 +127,8 @@ async def _write_into(
     job = registry.named(name).instance_of(decode(_text_of(payload)))
     command = _command(registry, job, options)
     new_store = not await trio.Path(place.path).exists()
-    written, created = await _accepted(place, command)
+    outbox = Outbox(registry, (), Entropy().id)
+    written, created = await _accepted(place, command, outbox)
     if new_store:
         screen.note(f"made a new store, {store}")
     _show(screen, written.id, written.state.value, created, options)
@@ -167,13 +178,15 @@ def _command(registry: Registry, job: object, options: Options) -> Submit:
         labels=options.labels,
         queue_timeout=None,
         approval=None,
+        webhook=options.webhook,
     )
 
 
-async def _accepted(place: SqliteStore, command: Submit) -> tuple[Job, bool]:
+async def _accepted(place: SqliteStore, command: Submit, outbox: Outbox) -> tuple[Job, bool]:
     """Write a submit; return the job that has it, and whether it is new."""
     decision = decide(None, command, SystemClock().now())
-    result = await _write(place, SubmitOperation(job=decision.job, events=decision.events))
+    operation = SubmitOperation(job=decision.job, events=decision.events)
+    result = await _write(place, operation, outbox)
     if isinstance(result, Applied):
         return result.job, True
     assert result.current is not None, "a store says which job has the key"
@@ -181,7 +194,7 @@ async def _accepted(place: SqliteStore, command: Submit) -> tuple[Job, bool]:
     return result.current, False
 
 
-async def _write(store: Store, operation: SubmitOperation) -> JobResult:
+async def _write(store: Store, operation: SubmitOperation, outbox: Outbox) -> JobResult:
     """Write one operation as the store's owner, who runs no jobs."""
     try:
         await store.open()
@@ -190,7 +203,8 @@ async def _write(store: Store, operation: SubmitOperation) -> JobResult:
     try:
         async with open_supervisor(name="submit") as supervisor:
             committer = await supervisor.start(
-                lambda: Committer(store, _tell_nobody), name="committer"
+                lambda: Committer(store, _tell_nobody, address=outbox.address),
+                name="committer",
             )
             return await Writer(committer).commit(operation)
     finally:

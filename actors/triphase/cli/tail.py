@@ -30,6 +30,8 @@ STYLES = {
     "interrupted": "magenta",
     "rejected": "magenta",
     "scheduled": "yellow",
+    "delivered": "green",
+    "dead": "red",
 }
 """The colour of an event, by the last word of its type."""
 

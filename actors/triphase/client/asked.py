@@ -14,7 +14,9 @@ from triphase_protocol.wire import (
     Abandon,
     Explain,
     Find,
+    FindHooks,
     Get,
+    GetHook,
     ListQueues,
     Ping,
     Request,
@@ -27,7 +29,18 @@ from triphase_protocol.wire import (
     WaitAll,
 )
 
-REPEATABLE: Final = (Get, Find, Wait, WaitAll, Explain, ListQueues, Statistics, Ping)
+REPEATABLE: Final = (
+    Get,
+    Find,
+    Wait,
+    WaitAll,
+    Explain,
+    ListQueues,
+    FindHooks,
+    GetHook,
+    Statistics,
+    Ping,
+)
 """Requests that change nothing, and so may be asked again."""
 
 OF_ONE_CONNECTION: Final = (Subscribe, Unsubscribe, Abandon)

@@ -8,15 +8,27 @@ from typing import Any
 
 import attrs
 
-from triphase.arguments import checked_timeout, event_type, id_of, job_state, names
+from triphase.arguments import (
+    checked_place,
+    checked_timeout,
+    event_type,
+    hook_state,
+    id_of,
+    job_state,
+    names,
+)
+from triphase.checks import Webhooks
 from triphase.definition import definition_of
 from triphase.handle import JobHandle
 from triphase.runtime import Page
+from triphase.submission import given_webhooks
 from triphase_protocol import (
     Approval,
     Blocker,
     EventType,
     Gate,
+    Hook,
+    HookState,
     InvalidPayload,
     InvalidValue,
     Job,
@@ -36,11 +48,15 @@ from triphase_protocol.wire import (
     Cancel,
     Explain,
     Find,
+    FindHooks,
     Found,
+    FoundHooks,
     Get,
+    GetHook,
     Got,
     ListQueues,
     Pause,
+    Redeliver,
     Reject,
     Resume,
     Retry,
@@ -53,6 +69,7 @@ from triphase_protocol.wire import (
     WaitAll,
     Waited,
     WaitedAll,
+    cursor_of,
 )
 
 from .events import ClientEvents
@@ -95,6 +112,7 @@ class Client:
         labels: Mapping[str, str] | None = None,
         queue_timeout: float | None = None,
         approval: Approval | bool | None = None,
+        webhook: Webhooks | None = None,
     ) -> JobHandle:
         """Submit a job; return once it is durable. See `Runtime.submit`.
 
@@ -110,12 +128,14 @@ class Client:
           labels: names and values to find the job by.
           queue_timeout: seconds that it may wait in its queue.
           approval: it waits until somebody approves it.
+          webhook: where its events are POSTed.
 
         Raises:
           TriphaseError: as `Runtime.submit` does, and `ConnectionLost`.
         """
         name, fields = _named(job, payload)
         timeout = approval.timeout if isinstance(approval, Approval) else None
+        webhooks = given_webhooks(webhook)
         result = await self._session.ask(
             lambda n: Submit(
                 id=n,
@@ -130,6 +150,7 @@ class Client:
                 queue_timeout=queue_timeout,
                 approval=bool(approval),
                 approval_timeout=timeout,
+                webhooks=webhooks,
             )
         )
         submitted = structure(result, Submitted, lenient=True)
@@ -276,6 +297,36 @@ class Client:
     async def set_limit(self, queue: str, limit: int | None) -> None:
         """Set how many of a queue's jobs may hold a slot at once; see `Runtime.set_limit`."""
         await self._session.ask(lambda n: SetLimit(id=n, queue=queue, limit=limit))
+
+    async def hook(self, id: str) -> Hook:
+        """Return a delivery of a webhook, with what is sent; see `Runtime.hook`."""
+        result = await self._session.ask(lambda n: GetHook(id=n, hook=id))
+        return structure(result, Hook, lenient=True)
+
+    async def hooks(
+        self,
+        *,
+        job: str | JobHandle | None = None,
+        states: HookState | str | Iterable[HookState | str] = (),
+        after: tuple[int, str] | None = None,
+        limit: int = 50,
+    ) -> list[Hook]:
+        """Return deliveries of webhooks, without what is sent; see `Runtime.hooks`."""
+        place = checked_place(after)
+        request = FindHooks(
+            id="",
+            job=None if job is None else id_of(job),
+            states=tuple(hook_state(state) for state in names(states)),
+            after=None if place is None else cursor_of(place),
+            limit=limit,
+        )
+        result = await self._session.ask(lambda n: attrs.evolve(request, id=n))
+        return list(structure(result, FoundHooks, lenient=True).hooks)
+
+    async def redeliver(self, id: str) -> Hook:
+        """Have a delivery tried now; see `Runtime.redeliver`."""
+        result = await self._session.ask(lambda n: Redeliver(id=n, hook=id))
+        return structure(result, Hook, lenient=True)
 
     async def statistics(self) -> dict[str, Any]:
         """Return what the runtime does now, as JSON; see `RuntimeStatistics`."""

@@ -10,6 +10,7 @@ from triphase_protocol import (
     Blocker,
     DefinitionError,
     Gate,
+    Hook,
     InvalidValue,
     Job,
     Json,
@@ -25,11 +26,15 @@ from triphase_protocol.wire import (
     Cancel,
     Explain,
     Find,
+    FindHooks,
     Found,
+    FoundHooks,
     Get,
+    GetHook,
     Got,
     ListQueues,
     Pause,
+    Redeliver,
     Reject,
     Request,
     Resume,
@@ -42,7 +47,9 @@ from triphase_protocol.wire import (
     WaitAll,
     Waited,
     WaitedAll,
+    cursor_of,
     done_topic,
+    place_of,
 )
 
 from .host import Host
@@ -82,6 +89,10 @@ async def carry_out(host: Host, request: Request, by: str | None) -> Json:
             return unstructure_as(found, tuple[Blocker, ...])
         case ListQueues():
             return unstructure_as(await runtime.queue_states(), Mapping[str, QueueState])
+        case FindHooks():
+            return unstructure(await _find_hooks(runtime, request))
+        case GetHook():
+            return unstructure(await runtime.hook(request.hook))
         case Statistics():
             gateway: Json = unstructure(host.statistics())
             return {**unstructure(runtime.statistics()), "gateway": gateway}
@@ -90,7 +101,7 @@ async def carry_out(host: Host, request: Request, by: str | None) -> Json:
 
 
 async def _change(runtime: Runtime, request: Request, by: str | None) -> Json:
-    done: Job | Gate | None = None
+    done: Job | Gate | Hook | None = None
     match request:
         case Cancel():
             done = await runtime.cancel(request.job, reason=request.reason, by=by)
@@ -111,6 +122,8 @@ async def _change(runtime: Runtime, request: Request, by: str | None) -> Json:
             await runtime.resume(request.queue)
         case SetLimit():
             await runtime.set_limit(request.queue, request.limit)
+        case Redeliver():
+            done = await runtime.redeliver(request.hook)
         case _:
             raise InvalidValue(f"{type(request).__name__} is about a connection, not about jobs")
     return unstructure(done)
@@ -132,6 +145,7 @@ async def _submit(runtime: Runtime, request: Submit) -> Submitted:
         labels=request.labels,
         queue_timeout=request.queue_timeout,
         approval=approval or None,
+        webhook=request.webhooks,
     )
     return Submitted(job=handle.id, done=done_topic(handle.id), created=handle.created)
 
@@ -157,6 +171,17 @@ async def _find(runtime: Runtime, request: Find) -> Found:
     )
     jobs = tuple(fitting(page.jobs))
     return Found(jobs=jobs, next=page.next if len(jobs) == len(page.jobs) else jobs[-1].id)
+
+
+async def _find_hooks(runtime: Runtime, request: FindHooks) -> FoundHooks:
+    hooks = await runtime.hooks(
+        job=request.job,
+        states=request.states,
+        after=None if request.after is None else place_of(request.after),
+        limit=request.limit,
+    )
+    further = cursor_of(hooks[-1].place) if len(hooks) == request.limit else None
+    return FoundHooks(hooks=tuple(hooks), next=further)
 
 
 async def _wait(runtime: Runtime, request: Wait) -> Waited:

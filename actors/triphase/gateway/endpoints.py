@@ -10,7 +10,7 @@ from urllib.parse import quote
 import attrs
 
 from triphase_protocol import InvalidValue, Json, structure, unstructure
-from triphase_protocol.wire import Find, Request as WireRequest, Submit, Submitted, Wait
+from triphase_protocol.wire import Find, FindHooks, Request as WireRequest, Submit, Submitted, Wait
 
 from .access import Identity
 from .commands import carry_out
@@ -115,6 +115,20 @@ async def find(call: Call) -> Response:
     if labels:
         given["labels"] = {**labels}
     return _answer(await _carry_out(call, Find, given))
+
+
+async def find_hooks(call: Call) -> Response:
+    """Find deliveries of webhooks by the query."""
+    states = [value for name, value in call.request.query if name == "state"]
+    given: dict[str, Json] = {"states": [*states]} if states else {}
+    for name in ("job", "after"):
+        value = call.request.asked(name)
+        if value is not None:
+            given[name] = value
+    limit = _whole(call.request, "limit")
+    if limit is not None:
+        given["limit"] = limit
+    return _answer(await _carry_out(call, FindHooks, given))
 
 
 async def wait(call: Call) -> Response:

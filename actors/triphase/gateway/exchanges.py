@@ -22,6 +22,7 @@ _BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 STATUSES: Final = {
     "not_found": 404,
     "unknown_queue": 404,
+    "hook_not_found": 404,
     "gone": 410,
     "key_conflict": 409,
     "illegal_transition": 409,

@@ -126,6 +126,34 @@ FIGURES: Final = (
         lambda m: m.runtime.reconciler.failed,
         counts=True,
     ),
+    Figure(
+        "hooks_sending",
+        "Deliveries of webhooks that are being tried.",
+        lambda m: m.runtime.hooks.sending,
+    ),
+    Figure(
+        "hooks_resting",
+        "URLs that are left alone for a while, since nothing succeeded there.",
+        lambda m: m.runtime.hooks.resting,
+    ),
+    Figure(
+        "hooks_delivered",
+        "Tries of a delivery that a receiver accepted.",
+        lambda m: m.runtime.hooks.delivered,
+        counts=True,
+    ),
+    Figure(
+        "hooks_failed",
+        "Tries of a delivery that failed, and another follows.",
+        lambda m: m.runtime.hooks.failed,
+        counts=True,
+    ),
+    Figure(
+        "hooks_dead",
+        "Deliveries that were given up.",
+        lambda m: m.runtime.hooks.dead,
+        counts=True,
+    ),
     Figure("log_head", "The seq of the last event.", lambda m: m.runtime.feed.last_seq),
     Figure("ring_events", "Events that are kept in memory.", lambda m: m.runtime.feed.kept),
     # The gateway.

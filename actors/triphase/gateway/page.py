@@ -35,6 +35,8 @@ td { padding-right: 1.5rem; vertical-align: top }
 <tr><td><a href="/api/queues">/api/queues</a></td><td>its queues; by POST below \
 <code>/api/queues/<i>NAME</i></code>: <code>pause</code>, <code>resume</code>, \
 <code>limit</code></td></tr>
+<tr><td><a href="/api/hooks">/api/hooks</a></td><td>the deliveries of its webhooks; one of them at \
+<code>/api/hooks/<i>ID</i></code>, and below that by POST <code>redeliver</code></td></tr>
 <tr><td><a href="/api/events">/api/events</a></td><td>what happens, as a stream of \
 events</td></tr>
 <tr><td><a href="/api/statistics">/api/statistics</a></td><td>what it does now</td></tr>

@@ -16,8 +16,10 @@ from triphase_protocol.wire import (
     Explain,
     Forbidden,
     Get,
+    GetHook,
     ListQueues,
     Pause,
+    Redeliver,
     Reject,
     Request as WireRequest,
     Resume,
@@ -66,6 +68,8 @@ def _asked(kind: type[WireRequest], *places: str, needs_body: bool = False) -> A
 
 JOB: Final = "/api/jobs/*"
 QUEUE: Final = "/api/queues/*"
+HOOK: Final = "/api/hooks/*"
+HOOKS_QUERY: Final = ("job", "state", "after", "limit")
 
 PATHS: Final[Mapping[str, Mapping[str, Action]]] = {
     "/": {"GET": Action(endpoints.front_page, None, query=None)},
@@ -88,6 +92,9 @@ PATHS: Final[Mapping[str, Mapping[str, Action]]] = {
     f"{QUEUE}/pause": {"POST": _asked(Pause, "queue")},
     f"{QUEUE}/resume": {"POST": _asked(Resume, "queue")},
     f"{QUEUE}/limit": {"POST": _asked(SetLimit, "queue", needs_body=True)},
+    "/api/hooks": {"GET": Action(endpoints.find_hooks, Scope.READ, query=HOOKS_QUERY)},
+    HOOK: {"GET": _asked(GetHook, "hook")},
+    f"{HOOK}/redeliver": {"POST": _asked(Redeliver, "hook")},
     "/api/statistics": {"GET": _asked(Statistics)},
     "/api/events": {"GET": Action(endpoints.events, Scope.READ, query=None)},
 }

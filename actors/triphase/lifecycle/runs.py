@@ -48,6 +48,7 @@ def submit(command: Submit, now: float) -> Decision:
         priority=command.priority,
         key=command.key,
         labels=command.labels,
+        webhooks=command.webhooks,
         submitted_at=now,
         due_at=due,
     )

@@ -99,4 +99,6 @@ class RetentionPass:
 
 
 def _deletion(job: Job, decision: Decision) -> DeleteOperation:
-    return DeleteOperation(job=job.id, run=job.run, version=job.version, events=decision.events)
+    return DeleteOperation(
+        job=job.id, run=job.run, version=job.version, events=decision.events, record=job
+    )

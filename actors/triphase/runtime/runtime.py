@@ -8,13 +8,14 @@ from triphase.arguments import checked_timeout
 from triphase.handle import JobHandle
 
 from .changing import Changing
+from .hooks import Hooks
 from .queues import Queues
 from .statistics import RuntimeStatistics
 from .submitting import Submitting
 from .waiting import Waiting
 
 
-class Runtime(Submitting, Changing, Waiting, Queues):
+class Runtime(Submitting, Changing, Waiting, Queues, Hooks):
     """An open runtime; made by `open_runtime`."""
 
     def __repr__(self) -> str:
@@ -22,16 +23,18 @@ class Runtime(Submitting, Changing, Waiting, Queues):
         return f"<Runtime {self._parts.owner}: {state}>"
 
     async def drain(self, timeout: float | None = None) -> bool:
-        """Start no more jobs, and wait until those that run have ended.
+        """Start no more jobs, and wait until those that run have ended, and been told of.
 
-        Jobs can still be submitted; they wait for the next runtime on this store. There is no
-        way back: close the runtime and open another. A checkpoint.
+        Jobs can still be submitted; they wait for the next runtime on this store. Webhooks that
+        are due when the last job has ended are still tried, once; what is due later, or has to
+        be tried again, is left to the next runtime too. There is no way back: close the runtime
+        and open another. A checkpoint.
 
         Args:
           timeout: seconds; None waits as long as it takes.
 
         Returns:
-          True if nothing runs any more, False if the timeout passed before.
+          True if nothing runs or is delivered any more, False if the timeout passed before.
 
         Raises:
           InvalidValue: if the timeout is not a finite number from 0.
@@ -42,6 +45,7 @@ class Runtime(Submitting, Changing, Waiting, Queues):
         with trio.move_on_after(float("inf") if timeout is None else timeout):
             await parts.directory.all_settled()
             await parts.directory.wait_idle()
+            await parts.deliveries.settle()
             return True
         return False
 
@@ -57,6 +61,7 @@ class Runtime(Submitting, Changing, Waiting, Queues):
             committer=parts.counts.statistics(),
             scheduler=parts.tally.statistics(),
             reconciler=parts.sweeps.statistics(),
+            hooks=parts.deliveries.counts.statistics(),
             feed=parts.feed.statistics(),
         )
 

@@ -6,6 +6,7 @@ import attrs
 
 from triphase.feed import FeedStatistics
 from triphase.handlers import HandlersStatistics
+from triphase.hooks import HooksStatistics
 from triphase.processes import ProcessesStatistics
 from triphase.reconciler import ReconcilerStatistics
 from triphase.scheduler import SchedulerStatistics
@@ -30,4 +31,5 @@ class RuntimeStatistics:
     committer: CommitterStatistics
     scheduler: SchedulerStatistics
     reconciler: ReconcilerStatistics
+    hooks: HooksStatistics
     feed: FeedStatistics

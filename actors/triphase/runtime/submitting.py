@@ -9,13 +9,23 @@ import attrs
 
 from triphase.actor import ActorStopped
 from triphase.arguments import checked_limit, job_state, names
+from triphase.checks import Webhooks
 from triphase.errors import RuntimeClosed
 from triphase.handle import JobHandle
 from triphase.lifecycle import decide
 from triphase.store.backend import Query
 from triphase.store.operations import Applied, Submit as SubmitOperation
 from triphase.submission import check_same, submission
-from triphase_protocol import Approval, CorruptRecord, Job, JobState, Json, Submit
+from triphase_protocol import (
+    Approval,
+    CorruptRecord,
+    DefinitionError,
+    InvalidValue,
+    Job,
+    JobState,
+    Json,
+    Submit,
+)
 
 from .base import Base
 
@@ -46,6 +56,7 @@ class Submitting(Base):
         labels: Mapping[str, str] | None = None,
         queue_timeout: float | None = None,
         approval: Approval | bool | None = None,
+        webhook: Webhooks | None = None,
     ) -> JobHandle:
         """Accept a job; return once it is durable.
 
@@ -67,6 +78,8 @@ class Submitting(Base):
             that waits longer fails.
           approval: True, or an `Approval`: it waits as `gated` until somebody approves it, also
             where its type asks for none.
+          webhook: a URL or a `Webhook`, or several: where its events are POSTed, beside where
+            those of its type and of the runtime are.
 
         Raises:
           UnknownJobType: if the job's class is not among the runtime's job types.
@@ -92,7 +105,12 @@ class Submitting(Base):
             labels=labels,
             queue_timeout=queue_timeout,
             approval=approval,
+            webhook=webhook,
         )
+        try:
+            parts.keyring.check("webhook", command.webhooks)
+        except DefinitionError as exc:
+            raise InvalidValue(str(exc)) from exc
         return await self._accept(command, now)
 
     def make(self, type: str, payload: Json) -> object:

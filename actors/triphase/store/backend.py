@@ -9,11 +9,11 @@ any moment and see everything whose write has returned.
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 
-from triphase_protocol import Event, EventType, Job, JobState
+from triphase_protocol import Event, EventType, Hook, HookState, Job, JobState
 
 from .operations import Operation, Result
 
@@ -73,6 +73,9 @@ class StoreStatistics:
 
     last_seq: int
     """The sequence number of the last committed event; 0 if there is none."""
+
+    hooks: Mapping[HookState, int] = attrs.field(factory=dict[HookState, int])
+    """Deliveries in each state; states without any are left out."""
 
     corrupt: int
     """Rows that could not be read back since the store was opened, and were skipped."""
@@ -236,6 +239,74 @@ class Store(abc.ABC):
           limit: at most so many.
           fresh: only those that are not marked as stale.
         """
+
+    @abc.abstractmethod
+    async def hook(self, id: str) -> Hook | None:
+        """Return the delivery of this id, with its body, or None.
+
+        Raises:
+          CorruptRecord: if its row cannot be read back.
+        """
+
+    @abc.abstractmethod
+    async def hooks(
+        self,
+        *,
+        job: str | None = None,
+        states: Sequence[HookState] = (),
+        after: tuple[int, str] | None = None,
+        limit: int = PAGE_MOST,
+    ) -> list[Hook]:
+        """Return deliveries in the order of their `place`, without their bodies.
+
+        Corrupt rows are skipped and counted.
+
+        Args:
+          job: only those of the job of this id, which may have been deleted.
+          states: only those in one of these states; empty is any.
+          after: the `place` of the last one of the page before.
+          limit: at most so many.
+        """
+
+    @abc.abstractmethod
+    async def due_hooks(
+        self,
+        now: float,
+        limit: int,
+        *,
+        taken: Collection[str] = (),
+        resting: Collection[str] = (),
+    ) -> list[Hook]:
+        """Return deliveries that may be tried, with their bodies.
+
+        Those are the first pending ones, by their `place`, of their job and URL: what stands behind
+        another is not due before that has ended. Earliest `due_at` first, and then in the order of
+        their `place`. Corrupt rows are skipped and counted, and nothing stands behind one that was
+        found.
+
+        Args:
+          now: only those with a `due_at` at or before it.
+          limit: at most so many.
+          taken: none of these ids; what stands behind them is not due.
+          resting: none to these URLs.
+        """
+
+    @abc.abstractmethod
+    async def next_hook(
+        self, *, taken: Collection[str] = (), resting: Collection[str] = ()
+    ) -> float | None:
+        """Return the earliest `due_at` of the deliveries that `due_hooks` looks at, or None.
+
+        Rows that were found to be corrupt are passed over.
+
+        Args:
+          taken: as in `due_hooks`.
+          resting: as in `due_hooks`.
+        """
+
+    @abc.abstractmethod
+    async def disabled(self, urls: Collection[str]) -> Mapping[str, float]:
+        """Return which of these URLs are gone, as their receivers said, and since when."""
 
     @abc.abstractmethod
     async def slots(self) -> Mapping[str, int]:

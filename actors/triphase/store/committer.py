@@ -23,10 +23,13 @@ from .backend import Store
 from .operations import (
     Applied,
     Done,
+    HookStep,
     JobOperation,
     JobResult,
     Operation,
     Prune,
+    Redeliver,
+    Rejected,
     Result,
     SetQueue,
 )
@@ -36,6 +39,14 @@ GROUP_MOST = 512
 
 Publish = Callable[[Sequence[Applied]], None]
 """Called with what each transaction applied, once it is durable. Never waits."""
+
+Address = Callable[[Operation], Operation]
+"""Called with each operation that is about to be written; returns it with its deliveries."""
+
+
+def to_nobody(operation: Operation) -> Operation:
+    """Return an operation as it is: it makes no deliveries."""
+    return operation
 
 
 @attrs.frozen(eq=False)
@@ -89,6 +100,7 @@ class Committer(Actor[Commit]):
     store: Store
     publish: Publish
     counts: Counts = attrs.field(factory=Counts)
+    address: Address = to_nobody
 
     async def run(self, mailbox: Mailbox[Commit]) -> None:
         """Write group after group until cancelled."""
@@ -103,7 +115,8 @@ class Committer(Actor[Commit]):
             await self._write(group)
 
     async def _write(self, group: list[Envelope[Commit]]) -> None:
-        operations = [op for envelope in group for op in envelope.message.operations]
+        # Here, and nowhere else: whoever writes, what it makes is written with it.
+        operations = [self.address(op) for envelope in group for op in envelope.message.operations]
         try:
             results = await self.store.write(operations) if operations else []
         except StoreError as exc:
@@ -134,6 +147,12 @@ class Writer:
 
     @overload
     async def commit(self, operation: JobOperation) -> JobResult: ...
+
+    @overload
+    async def commit(self, operation: HookStep) -> JobResult | Done: ...
+
+    @overload
+    async def commit(self, operation: Redeliver) -> Rejected | Done: ...
 
     @overload
     async def commit(self, operation: Prune | SetQueue) -> Done: ...

@@ -9,12 +9,29 @@ rejected, has no effect, and does not harm its neighbours.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import attrs
 
-from triphase_protocol import Event, Job
+from triphase_protocol import Delivery, Event, Hook, Job
+
+
+@attrs.frozen(kw_only=True)
+class NewHook:
+    """A delivery that an operation makes: a row of the outbox, written with the event itself.
+
+    The row is due at once. Its body is made of the event and the record as they are committed.
+    """
+
+    id: str
+
+    event: int
+    """Which of the operation's events it delivers, by its index."""
+
+    url: str
+    delivery: Delivery = Delivery.AT_LEAST_ONCE
+    secret: str | None = None
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -29,6 +46,7 @@ class Submit:
     """The record after its first events; `seq` and `position` are the store's to give."""
 
     events: tuple[Event, ...]
+    hooks: tuple[NewHook, ...] = ()
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -36,14 +54,15 @@ class Step:
     """Replace a job's record by its next one, if nobody has moved it meanwhile.
 
     Rejected with `STALE` and the current job if the row is at another run or version
-    than *run* and *version*, with `GONE` if there is no such row.
+    than *run* and *version*, with `GONE` if there is no such row. What a `HookStep` has noted
+    since that version is no move: the step is applied behind it, with versions that follow.
     """
 
     job: Job
     """The record after the events.
 
-    `type`, `key`, `digest`, `payload`, `labels`, `timeouts` and `submitted_at` stay as they were
-    submitted, and are not written.
+    `type`, `key`, `digest`, `payload`, `labels`, `timeouts`, `webhooks` and `submitted_at` stay as
+    they were submitted, and are not written.
     """
 
     run: int
@@ -62,6 +81,8 @@ class Step:
 
     Those with a higher index are removed, and those that are new must be among `changed`.
     """
+
+    hooks: tuple[NewHook, ...] = ()
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -92,9 +113,10 @@ class Claim:
 class Delete:
     """Remove a job, its phases and its events, if nobody has moved it meanwhile.
 
-    What is left is the event that says so. The job's key is free for another. Rejected with
-    `GONE` if there is no such job, with `STALE` and the current job if the row is at another
-    run or version than *run* and *version*, or cannot be read back.
+    What is left is the event that says so, and the deliveries that are pending. The job's key is
+    free for another. Rejected with `GONE` if there is no such job, with `STALE` and the current job
+    if the row is at another run or version than *run* and *version* (as a `Step` is), or cannot be
+    read back.
     """
 
     job: str
@@ -109,12 +131,60 @@ class Delete:
     events: tuple[Event, ...]
     """What goes on in the log under the job's id: its `job.deleted`."""
 
+    hooks: tuple[NewHook, ...] = ()
+
+    record: Job | None = None
+    """What it was decided on, which says where the event is POSTed; None is nowhere."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class HookStep:
+    """Keep what became of a try of a delivery, if nobody else has meanwhile.
+
+    Rejected with `STALE` if the row has begun other tries than *attempts*, or is not pending any
+    more, with `GONE` if there is no such row.
+    """
+
+    hook: Hook
+    """The record afterwards. Only `state`, `attempts`, `due_at`, `ended_at`, `status` and `error`
+    are written."""
+
+    attempts: int
+    """The tries that the row must have begun."""
+
+    event: Event | None = None
+    """What goes into the log of the job, unless that was deleted, or cannot be read back.
+
+    Its `run` and `version` are the store's to give: those that follow in the job's own log.
+    """
+
+    disabled: bool = False
+    """The receiver has said that its URL is gone, for every job: at the record's `ended_at`."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Redeliver:
+    """Let a delivery be tried, though it has ended; one that is pending, no later than this.
+
+    The tries of one that has ended are counted on, and those so far are spent. Of one that is
+    pending, nothing but `due_at` changes, and that only to something earlier. If its URL was
+    disabled, it is not any more. Rejected with `GONE` if there is no such row.
+    """
+
+    hook: str
+    """The delivery's id."""
+
+    due_at: float
+    """When it may be tried."""
+
 
 @attrs.frozen(kw_only=True, eq=False)
 class Prune:
     """Remove the `job.deleted` events that happened before a time. Never rejected.
 
-    Afterwards nobody can tell that there were such jobs. No `seq` is given a second time.
+    Afterwards nobody can tell that there were such jobs. No `seq` is given a second time. The
+    deliveries of deleted jobs go as well that have ended before that time, and it is forgotten
+    which URLs were gone before it.
     """
 
     before: float
@@ -138,7 +208,10 @@ class SetQueue:
 JobOperation: TypeAlias = Submit | Step | Claim | Delete
 """Anything that can be written about one job."""
 
-Operation: TypeAlias = JobOperation | Prune | SetQueue
+HookOperation: TypeAlias = HookStep | Redeliver
+"""Anything that can be written about one delivery."""
+
+Operation: TypeAlias = JobOperation | HookOperation | Prune | SetQueue
 """Anything that can be written."""
 
 
@@ -152,7 +225,7 @@ class Why(enum.Enum):
     """The row is at another run or version; `current` is what it is now."""
 
     GONE = "gone"
-    """There is no such job."""
+    """There is no such job, or no such delivery."""
 
     FULL = "full"
     """The limits leave no slot."""
@@ -183,14 +256,20 @@ class Rejected:
 
 @attrs.frozen(eq=False)
 class Done:
-    """The operation took effect and is durable. It is about no job, and has no events."""
+    """The operation took effect and is durable. It is about no job, and has no events.
+
+    So is what is written about a delivery whose job was deleted, or that tells nobody.
+    """
 
 
 JobResult: TypeAlias = Applied | Rejected
 """What became of an operation about one job."""
 
 Result: TypeAlias = JobResult | Done
-"""What became of an operation: `Done` if it is about no job."""
+"""What became of an operation: `Done` if it is about no job.
+
+Of one about a delivery, `Applied` if an event was logged for its job.
+"""
 
 
 def step_of(operation: Operation) -> Step | None:
@@ -200,6 +279,19 @@ def step_of(operation: Operation) -> Step | None:
             return step
         case _:
             return None
+
+
+def after_notes(step: Step, notes: int) -> Step:
+    """Return a step as it is behind some events that were noted since it was decided."""
+    if notes == 0:
+        return step
+    job = attrs.evolve(step.job, version=step.job.version + notes)
+    return attrs.evolve(step, job=job, events=later(step.events, notes))
+
+
+def later(events: Sequence[Event], notes: int) -> tuple[Event, ...]:
+    """Return events with versions that are higher by so many."""
+    return tuple(attrs.evolve(event, version=event.version + notes) for event in events)
 
 
 def slots_by_queue(counts: Mapping[str, int]) -> int:

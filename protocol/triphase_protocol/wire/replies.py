@@ -11,6 +11,7 @@ from triphase_protocol.events import Event
 from triphase_protocol.jobs import Job
 from triphase_protocol.outcomes import NotFound, Outcome, TimedOut
 from triphase_protocol.parts import Json
+from triphase_protocol.webhooks import Hook
 
 from .scopes import Scope
 
@@ -215,6 +216,17 @@ class WaitedAll:
 
     outcomes: Mapping[str, Outcome | TimedOut | NotFound]
     """How each ended, by id."""
+
+
+@attrs.frozen(kw_only=True)
+class FoundHooks:
+    """The result of `find_hooks`."""
+
+    hooks: tuple[Hook, ...]
+    """The deliveries, in the order of their events, each with a `body` of null."""
+
+    next: str | None
+    """Pass this as `after` for the next page; null if this is the last."""
 
 
 @attrs.frozen(kw_only=True)

@@ -13,6 +13,7 @@ import attrs
 
 from triphase_protocol.parts import Json
 from triphase_protocol.states import JobState
+from triphase_protocol.webhooks import HookState, Webhook
 
 ID_MOST = 64
 """The most characters of a request's id."""
@@ -70,6 +71,9 @@ class Submit:
 
     approval_timeout: float | None = None
     """Seconds until it is rejected if nobody has decided; needs `approval`."""
+
+    webhooks: tuple[Webhook, ...] = ()
+    """Where its events are POSTed, beside where its type's are."""
 
 
 @attrs.frozen(kw_only=True)
@@ -245,6 +249,45 @@ class SetLimit:
 
 
 @attrs.frozen(kw_only=True)
+class FindHooks:
+    """Ask for a page of the deliveries of webhooks, in the order of their events. Scope `read`."""
+
+    id: str
+    job: str | None = None
+    """Of this job, which may have been deleted; null is of any."""
+
+    states: tuple[HookState, ...] = ()
+    """In one of these states; empty is any."""
+
+    after: str | None = None
+    """The `next` of the page before."""
+
+    limit: int = 50
+    """The most deliveries on the page, from 1 to 1000."""
+
+
+@attrs.frozen(kw_only=True)
+class GetHook:
+    """Ask for a delivery, with what is sent. Scope `read`."""
+
+    id: str
+    hook: str
+    """The delivery's id."""
+
+
+@attrs.frozen(kw_only=True)
+class Redeliver:
+    """Have a delivery tried now, whatever has become of it; answered once that is durable.
+
+    Scope `control`.
+    """
+
+    id: str
+    hook: str
+    """The delivery's id."""
+
+
+@attrs.frozen(kw_only=True)
 class Statistics:
     """Ask what the runtime and the gateway do now. Scope `read`."""
 
@@ -313,6 +356,9 @@ Request: TypeAlias = (
     | Pause
     | Resume
     | SetLimit
+    | FindHooks
+    | GetHook
+    | Redeliver
     | Statistics
     | Subscribe
     | Unsubscribe

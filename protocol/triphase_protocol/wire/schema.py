@@ -20,9 +20,20 @@ from triphase_protocol.outcomes import NotFound, Outcome, TimedOut
 from triphase_protocol.policies import QueueState
 from triphase_protocol.schema import DIALECT
 from triphase_protocol.values import decode, encode
+from triphase_protocol.webhooks import Hook
 
 from .messages import SUBPROTOCOL
-from .replies import REPLIES, Abandoned, Found, Got, Submitted, Subscribed, Waited, WaitedAll
+from .replies import (
+    REPLIES,
+    Abandoned,
+    Found,
+    FoundHooks,
+    Got,
+    Submitted,
+    Subscribed,
+    Waited,
+    WaitedAll,
+)
 from .requests import (
     REQUESTS,
     Abandon,
@@ -30,9 +41,12 @@ from .requests import (
     Cancel,
     Explain,
     Find,
+    FindHooks,
     Get,
+    GetHook,
     Hello,
     ListQueues,
+    Redeliver,
     Reject,
     Request,
     Retry,
@@ -55,6 +69,9 @@ RESULTS: Final[Mapping[type[Request], Any]] = {
     Reject: Gate,
     Explain: tuple[Blocker, ...],
     ListQueues: dict[str, QueueState],
+    FindHooks: FoundHooks,
+    GetHook: Hook,
+    Redeliver: Hook,
     Subscribe: Subscribed,
     Abandon: Abandoned,
 }
@@ -62,8 +79,8 @@ RESULTS: Final[Mapping[type[Request], Any]] = {
 
 _ENDS: Final = (*get_args(Outcome), TimedOut, NotFound)
 _MESSAGES: Final = (Hello, *REQUESTS, *REPLIES)
-_NAMED: Final = (*_MESSAGES, *_ENDS, *get_args(Blocker), Job, Gate, QueueState)
-_RESULTS: Final = (Submitted, Got, Found, Waited, WaitedAll, Subscribed, Abandoned)
+_NAMED: Final = (*_MESSAGES, *_ENDS, *get_args(Blocker), Job, Gate, QueueState, Hook)
+_RESULTS: Final = (Submitted, Got, Found, Waited, WaitedAll, FoundHooks, Subscribed, Abandoned)
 
 
 def wire_schema() -> dict[str, Any]:

@@ -12,10 +12,13 @@ from .requests import (
     Cancel,
     Explain,
     Find,
+    FindHooks,
     Get,
+    GetHook,
     ListQueues,
     Pause,
     Ping,
+    Redeliver,
     Reject,
     Request,
     Resume,
@@ -40,7 +43,7 @@ class Scope(enum.StrEnum):
     """Submit jobs."""
 
     CONTROL = "control"
-    """Change what becomes of jobs, and set queues."""
+    """Change what becomes of jobs and of deliveries, and set queues."""
 
     WORK = "work"
     """Run jobs."""
@@ -54,6 +57,8 @@ SCOPES: Final[Mapping[type[Request], Scope | None]] = {
     WaitAll: Scope.READ,
     Explain: Scope.READ,
     ListQueues: Scope.READ,
+    FindHooks: Scope.READ,
+    GetHook: Scope.READ,
     Statistics: Scope.READ,
     Subscribe: Scope.READ,
     Unsubscribe: Scope.READ,
@@ -64,6 +69,7 @@ SCOPES: Final[Mapping[type[Request], Scope | None]] = {
     Pause: Scope.CONTROL,
     Resume: Scope.CONTROL,
     SetLimit: Scope.CONTROL,
+    Redeliver: Scope.CONTROL,
     Abandon: None,
     Ping: None,
 }

@@ -14,6 +14,8 @@ from . import (
     endings,
     fencing,
     gates,
+    hooks,
+    receivers,
     recovery,
     retries,
     shutdowns,
@@ -37,6 +39,8 @@ _SUBJECTS = (
     gates,
     waits,
     streams,
+    hooks,
+    receivers,
     stores,
     shutdowns,
 )

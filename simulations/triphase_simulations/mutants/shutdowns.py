@@ -143,8 +143,10 @@ def _deletes_too_early() -> Swaps:
 
 
 def _deletes_unseen() -> Swaps:
-    def put(self: Transaction, job: Any, row: Any, events: Any, n: int = 0) -> Any:
-        return real(self, job, row, () if row is None else events, n)
+    def put(self: Transaction, job: Any, row: Any, events: Any, hooks: Any = (), n: int = 0) -> Any:
+        if row is None:
+            return real(self, job, row, (), (), n)
+        return real(self, job, row, events, hooks, n)
 
     def publish(self: Feed, entries: Sequence[Entry]) -> None:
         if entries:

@@ -4,9 +4,9 @@ They read a finished history and nothing else, and rather miss a mistake than re
 none: what an oracle cannot know (when a commit was durable while a store stalled, what a killed
 process would have said) it does not judge.
 
-Of the catalogue, these judge parts that do not exist yet and are left out: O10 (hooks), O14 and O15
-(owners that go offline, sessions), O16 (presence), O18 (dependencies) and O19 (schedules). O25 is
-judged with O5, and O27 with O9.
+Of the catalogue, these judge parts that do not exist yet and are left out: O14 and O15 (owners that
+go offline, sessions), O16 (presence), O18 (dependencies) and O19 (schedules). O25 is judged with
+O5, and O27 with O9.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from .cancels import NothingAfterCancel
 from .deadlines import Overdue, StopsInTime
 from .gates import Gates
 from .handlers import NothingLeftBehind, OneHandler
+from .hooks import Hooks
 from .listening import DurableFirst
 from .order import Fencing, Folding, Numbering
 from .phases import CompletedStays, ProgressRises
@@ -45,6 +46,7 @@ ORACLES: Final[tuple[Oracle, ...]] = (
     Fencing(),
     CompletedStays(),
     NothingLeftBehind(),
+    Hooks(),
     Survival(),
     OnlyTheEndedAreDeleted(),
     Gates(),

@@ -21,6 +21,7 @@ from . import (
     retries,
     shutdown,
     streams,
+    webhooks,
 )
 
 
@@ -64,6 +65,11 @@ _ALL = (
         "streams",
         "Clients that follow, ask and wait over a network that delays, breaks and goes deaf.",
         streams.draw,
+    ),
+    Suite(
+        "webhooks",
+        "Webhooks to receivers that refuse, hang, answer late, badly or not at all, or are gone.",
+        webhooks.draw,
     ),
     Suite(
         "everything",

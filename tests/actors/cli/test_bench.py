@@ -78,6 +78,22 @@ def test_numbers_of_nothing_are_refused(cli: Cli, option: str) -> None:
     assert "must be above 0" in ran.err
 
 
+# Of webhooks
+
+
+def test_an_outbox_is_delivered_to_a_receiver_that_refuses_some() -> None:
+    [figure] = bench("hooks", "--count", "20", "--refuse", "3")
+    assert figure["hooks"] == figure["delivered"] == figure["accepted"] == 20
+    assert (figure["requests"], figure["repeated"]) == (29, 0)
+    assert figure["per_second"] > 0
+
+
+def test_deliveries_of_nothing_are_refused(cli: Cli) -> None:
+    ran = cli("bench", "hooks", "--count", "0")
+    assert (ran.code, ran.out) == (Exit.USAGE, "")
+    assert "--count 0: at least 1" in ran.err
+
+
 def test_a_sleeper_sees_gaps() -> None:
     seen = Seen(cursor=4)
     seen.take({"type": "events", "from": 4, "to": 6, "events": [{"seq": 5}, {"seq": 6}]})

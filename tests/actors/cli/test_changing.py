@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 import trio
+from tests.actors.gateway.posts import Posts, ended
 from tests.actors.gateway.rig import Clip, Note
 from trio.testing import MockClock
 
@@ -16,9 +17,11 @@ from triphase.cli.deciding import approve, reject
 from triphase.cli.exits import Exit
 from triphase.cli.explaining import explain
 from triphase.cli.submit import submit
+from triphase.cli.webhooks import Told
 from triphase.client import ConnectionLost
 from triphase_protocol import (
     InvalidPayload,
+    InvalidValue,
     JobNotFound,
     JobState,
     KeyConflict,
@@ -179,6 +182,22 @@ async def test_a_job_is_submitted_by_its_name(
         with pytest.raises(InvalidPayload, match=r"\$\.seconds: expected float"):
             await submit("Clip", '{"seconds":"x"}', place=THERE)
         assert not line.notes
+
+
+async def test_whoever_submits_is_told_of_the_end(
+    open_line: OpenLine, autojump_clock: MockClock
+) -> None:
+    posts = Posts()
+    async with open_line(Note, **posts.options()) as line:
+        told = Told(webhook=["https://x.example/"], webhook_secret="main")
+        assert await submit("Note", place=THERE, told=told) == Exit.OK
+        ((id,),) = line.cells()
+        await ended(line.rig.runtime, 1)
+        [hook] = await line.rig.runtime.hooks(job=id)
+        assert (hook.url, hook.secret, posts.ids) == ("https://x.example/", "main", [hook.id])
+        other = Told(webhook=["https://x.example/"], webhook_secret="other")
+        with pytest.raises(InvalidValue, match="no secret is called 'other'"):
+            await submit("Note", place=THERE, told=other)
 
 
 CHANGES: list[Callable[[str], Awaitable[int]]] = [

@@ -10,7 +10,14 @@ import triphase
 from triphase.actor import ActorStopped
 from triphase.cli.exits import EXITS, Exit, UsageError, exit_for, exit_of
 from triphase.client import ConnectionLost, Unreachable
-from triphase_protocol import Completed, ErrorRecord, Failed, Interrupted, TriphaseError
+from triphase_protocol import (
+    Completed,
+    ErrorRecord,
+    Failed,
+    HookNotFound,
+    Interrupted,
+    TriphaseError,
+)
 from triphase_protocol.wire import Forbidden, LimitReached, Unauthorized
 
 
@@ -36,6 +43,7 @@ def test_every_error_is_in_the_table() -> None:
         (triphase.InvalidPayload(""), 2),
         (triphase.AmbiguousId(""), 2),
         (triphase.JobNotFound(""), 3),
+        (HookNotFound(""), 3),
         (triphase.KeyConflict(""), 4),
         (triphase.StoreLocked(""), 4),
         (triphase.StoreTooNew(""), 5),

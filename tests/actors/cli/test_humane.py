@@ -46,6 +46,8 @@ def test_sizes_and_counts() -> None:
         "5000.0 TB",
     ]
     assert [humane.counted(n, "job") for n in (0, 1, 1204)] == ["0 jobs", "1 job", "1,204 jobs"]
+    found = [humane.counted(n, "entry", "entries") for n in (0, 1, 2)]
+    assert found == ["0 entries", "1 entry", "2 entries"]
 
 
 def test_a_moment_is_exact_and_never_fails() -> None:

@@ -13,7 +13,8 @@ from .conftest import Cli
 
 READ = ("ls", "show", "watch", "tail", "wait")
 ASK = ("cancel", "retry", "approve", "reject", "explain", "queue")
-COMMANDS = ("demo", "serve", "submit", *READ, *ASK)
+HOOKS = ("hooks ls", "hooks show")
+COMMANDS = ("demo", "serve", "submit", *READ, *ASK, "hooks")
 
 
 def test_help_names_every_command(cli: Cli) -> None:
@@ -24,15 +25,18 @@ def test_help_names_every_command(cli: Cli) -> None:
     assert cli().out == ran.out
 
 
-@pytest.mark.parametrize("command", ["demo", "serve", "submit", *READ])
+@pytest.mark.parametrize("command", ["demo", "serve", "submit", *READ, *HOOKS])
 def test_a_command_that_opens_a_store_has_help_with_it(cli: Cli, command: str) -> None:
-    ran = cli(command, "--help")
+    ran = cli(*command.split(), "--help")
     assert ran.code == 0
     assert "--store" in ran.out
     assert "--json" in ran.out
 
 
-@pytest.mark.parametrize("command", ["submit", *READ, *ASK[:-1], "queue ls", "queue limit"])
+@pytest.mark.parametrize(
+    "command",
+    ["submit", *READ, *ASK[:-1], "queue ls", "queue limit", *HOOKS, "hooks redeliver"],
+)
 def test_a_command_that_asks_a_gateway_has_help_with_it(cli: Cli, command: str) -> None:
     ran = cli(*command.split(), "--help")
     assert ran.code == 0
@@ -77,6 +81,16 @@ def test_the_version_is_the_distributions(cli: Cli) -> None:
         ("explain", "a"),
         ("queue", "ls"),
         ("submit", "Ping", "[]", "--url", "ws://127.0.0.1:1/ws"),
+        ("submit", "Ping", "--jobs", "sample", "--webhook", "ftp://x/"),
+        ("submit", "Ping", "--jobs", "sample", "--webhook-secret", "main"),
+        ("hooks", "nope"),
+        ("hooks", "ls", "--limit", "0"),
+        ("hooks", "ls", "--state", "nope"),
+        ("hooks", "show"),
+        ("hooks", "redeliver", "--url", "ws://127.0.0.1:1/ws"),
+        ("hooks", "redeliver", "a"),
+        ("hooks", "redeliver", "a", "--dead", "--url", "ws://127.0.0.1:1/ws"),
+        ("hooks", "redeliver", "a", "--job", "b", "--url", "ws://127.0.0.1:1/ws"),
         ("serve",),
         ("serve", "nope"),
         ("serve", "sample", "--listen", "7117"),
@@ -86,6 +100,14 @@ def test_the_version_is_the_distributions(cli: Cli) -> None:
         ("serve", "sample", "--limit", "0"),
         ("serve", "sample", "--tokens", "nope"),
         ("serve", "sample", "--tls-key", "nope"),
+        ("serve", "sample", "--webhook", "ftp://x/"),
+        ("serve", "sample", "--webhook-secret", "main"),
+        ("serve", "sample", "--webhook-secrets", "nope"),
+        ("serve", "sample", "--webhook-allow", "10.0.0.0/99"),
+        (
+            *("serve", "sample", "--listen", "127.0.0.1:0"),
+            *("--webhook", "https://x.example/", "--webhook-secret", "main"),
+        ),
         ("serve", "sample", "--tls-cert", "nope"),
         ("serve", "sample", "--listen", "0.0.0.0:0"),
     ],
@@ -99,7 +121,11 @@ def test_a_wrong_command_line_is_one_line_on_stderr(cli: Cli, arguments: tuple[s
 
 
 @pytest.mark.parametrize(
-    "arguments", [("ls",), ("show", "a"), ("watch", "a"), ("tail",), ("wait", "a")]
+    "arguments",
+    [
+        *(("ls",), ("show", "a"), ("watch", "a"), ("tail",), ("wait", "a")),
+        *(("hooks", "ls"), ("hooks", "show", "a")),
+    ],
 )
 def test_a_store_that_is_not_there_is_unreachable(
     cli: Cli, folder: Path, arguments: tuple[str, ...]

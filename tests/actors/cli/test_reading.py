@@ -110,7 +110,7 @@ def test_an_id_is_a_unique_beginning(cli: Cli, ids: list[str], command: str) -> 
     assert (ambiguous.code, ambiguous.out) == (2, "")
     assert ids[0] in ambiguous.err
     assert ids[1] in ambiguous.err
-    for unknown in ("u", "abc10000000000000", "%", ""):
+    for unknown in ("u", "abc10000000000000", "%", "", "abc\udcff"):
         ran = cli(command, unknown)
         assert (ran.code, ran.out) == (3, "")
         assert f"there is no job {unknown!r}" in ran.err

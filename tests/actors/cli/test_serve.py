@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.server
 import json
 import os
 import pty
+import queue
 import signal
 import socket
 import subprocess
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Generator
 from io import FileIO
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
 import pytest
+
+from triphase.hooks import verify_webhook
 
 from .conftest import Cli, Spawn
 from .ran import Ran
@@ -327,6 +335,68 @@ def read_until(screen: FileIO, word: str) -> None:
     shown = b""
     while word.encode() not in shown:
         shown += screen.read(4096)
+
+
+# Webhooks
+
+
+@contextlib.contextmanager
+def receiving(*statuses: int) -> Generator[tuple[str, queue.Queue[tuple[dict[str, str], bytes]]]]:
+    """Have a receiver of webhooks that answers so, in turn; gives its URL, and what comes."""
+    posted: queue.Queue[tuple[dict[str, str], bytes]] = queue.Queue()
+    left = iter(statuses)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(next(left))
+            self.send_header("Content-Length", "0")
+            # By itself it would not come again while the test runs.
+            self.send_header("Retry-After", "3600")
+            self.end_headers()
+            posted.put((dict(self.headers.items()), body))
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing."""
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as receiver:
+        thread = threading.Thread(target=receiver.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{receiver.server_port}/in/here", posted
+        finally:
+            receiver.shutdown()
+            thread.join()
+
+
+def test_the_end_of_every_job_is_delivered_and_signed(
+    serve: Serve, spawn: Spawn, folder: Path
+) -> None:
+    secret = "whsec_" + "c2VjcmV0IG9mIHRoaXJ0eSBieXRlcyBvciBzbw=="
+    (folder / "secrets.json").write_text(json.dumps({"main": secret}), "utf-8")
+    (folder / "secrets.json").chmod(0o600)
+    go(folder)
+    with receiving(503, 200) as (url, posted):
+        server = serve(
+            *("--webhook", url, "--webhook-secret", "main"),
+            *("--webhook-secrets", "secrets.json", "--webhook-allow", "127.0.0.1"),
+        )
+        events = spawn("tail", "--after", "0", "--url", server.url)
+        id = server.submit("Held")
+        line_of(events, "hook.failed")
+        (cells,) = server.cli("hooks", "ls", "--state", "pending", "--url", server.url).cells
+        hook, job = cells[:2]
+        assert (job, cells[7:]) == (id, ["503", "HTTP 503"])
+        ran = server.cli("hooks", "redeliver", hook, "--url", server.url)
+        assert [cells[0] for cells in ran.cells] == [hook]
+        line_of(events, "hook.delivered")
+        for _ in range(2):
+            headers, body = posted.get(timeout=60)
+            received = verify_webhook(headers, body, secret, now=time.time())
+            assert received.id == hook
+            payload: Any = received.payload
+            assert payload["data"]["job"]["id"] == id
+    assert server.cli("hooks", "show", hook).cells[-1][0] == "body"
 
 
 # Who may

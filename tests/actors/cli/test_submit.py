@@ -10,6 +10,7 @@ import pytest
 import trio
 
 import triphase
+from triphase.store.sqlite import open_reader
 
 from .conftest import Cli
 
@@ -25,6 +26,40 @@ def test_a_submitted_job_waits_in_the_store(cli: Cli, folder: Path) -> None:
     assert record["state"] == "queued"
     assert record["payload"] == {"url": "https://x", "preset": "fast"}
     assert (record["queue"], record["priority"], record["labels"]) == ("media", 3, {"a": "b=c"})
+
+
+TOLD = """
+import triphase
+
+
+@triphase.job(webhook=triphase.Webhook(url="https://x.example/", events=("job.queued",)))
+class Told:
+    @triphase.phase()
+    async def send(self, ctx: triphase.Context) -> str:
+        return "pong"
+"""
+
+
+def test_what_a_job_type_wants_to_be_told_of_is_written_with_it(cli: Cli, folder: Path) -> None:
+    (folder / "told.py").write_text(TOLD, "utf-8")
+    ran = cli("submit", "Told", "--jobs", "told")
+    [hook] = trio.run(outbox_of, folder / "jobs.db")
+    assert (hook.job, hook.event.value) == (ran.out.strip(), "job.queued")
+
+
+async def outbox_of(path: Path) -> list[triphase.Hook]:
+    """Return what stands in the outbox of a store file."""
+    async with open_reader(path) as reader:
+        return await reader.hooks()
+
+
+def test_whoever_submits_is_told_as_well(cli: Cli, folder: Path) -> None:
+    url = "https://x.example/"
+    options = ("--webhook", url, "--webhook", f"{url}2", "--webhook-secret", "main")
+    cli("submit", "Ping", *JOBS, *options)
+    (record,) = cli("ls", "--json").objects
+    found = [(webhook["url"], webhook["secret"]) for webhook in record["webhooks"]]
+    assert found == [(url, "main"), (f"{url}2", "main")]
 
 
 def test_json_says_whether_the_job_is_new(cli: Cli) -> None:

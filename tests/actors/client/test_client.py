@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import pytest
 import trio
+from tests.actors.gateway.posts import Posts
 from tests.actors.gateway.rig import Clip, End, Note, Rig, open_rig
 from trio.testing import MockClock
 
@@ -27,6 +28,7 @@ from triphase.websocket import Socket
 from triphase_protocol import (
     Cancelled,
     Completed,
+    HookNotFound,
     InvalidPayload,
     InvalidValue,
     JobNotFound,
@@ -119,6 +121,17 @@ async def test_a_job_is_cancelled_and_decided_about(autojump_clock: MockClock) -
         assert isinstance(await gated.wait(), Completed)
 
 
+async def test_a_webhook_is_what_it_is_for_a_runtime(autojump_clock: MockClock) -> None:
+    async with open_rig(Note, **Posts().options()) as rig, joined(rig) as (client, _):
+        other = triphase.Webhook(url="https://two.example/", secret="main")
+        job = await client.submit(Note(), delay=100, webhook=["https://one.example/", other])
+        record = await job.get()
+        assert record.webhooks == (triphase.Webhook(url="https://one.example/"), other)
+        assert record == await rig.runtime.get(job.id)
+        with pytest.raises(InvalidValue, match=r"^webhook: Webhook.*must begin with http"):
+            await client.submit(Note(), webhook="ftp://x/")
+
+
 async def test_times_are_what_they_are_for_a_runtime(autojump_clock: MockClock) -> None:
     async with open_rig(Note) as rig, joined(rig) as (client, _):
         when = datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
@@ -130,6 +143,7 @@ async def test_times_are_what_they_are_for_a_runtime(autojump_clock: MockClock) 
             await client.submit(Note(), {})
 
 
+NOT_SIGNED = triphase.Webhook(url="https://x.example/", secret="nobody's")
 REFUSED: list[tuple[Callable[[Client], Awaitable[object]], type[Exception]]] = [
     (lambda client: client.get("nope"), JobNotFound),
     (lambda client: client.submit("Film"), UnknownJobType),
@@ -138,6 +152,13 @@ REFUSED: list[tuple[Callable[[Client], Awaitable[object]], type[Exception]]] = [
     (lambda client: client.submit(Clip(9.0), key="k"), KeyConflict),
     (lambda client: client.find(limit=0), InvalidValue),
     (lambda client: client.cancel("nope"), JobNotFound),
+    (lambda client: client.hook("nope"), HookNotFound),
+    (lambda client: client.redeliver("nope"), HookNotFound),
+    (lambda client: client.hooks(limit=0), InvalidValue),
+    (lambda client: client.hooks(states="odd"), InvalidValue),
+    (lambda client: client.hooks(after=("x", 1)), InvalidValue),  # type: ignore[arg-type]
+    (lambda client: client.hooks(after=(-1, "h")), InvalidValue),
+    (lambda client: client.submit(Clip(), webhook=NOT_SIGNED), InvalidValue),
     (lambda client: client.events(after=-1).__anext__(), InvalidValue),
     (lambda client: client.events(job="nope").__anext__(), JobNotFound),
 ]

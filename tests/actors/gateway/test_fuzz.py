@@ -328,6 +328,7 @@ FIELDS: Final[dict[str, st.SearchStrategy[Any]]] = {
     "phase": st.sampled_from(["cut", "write", "nope"]),
     "after": st.sampled_from([0, 1, 5, 10**6]) | st.sampled_from(["JOB", "nope"]),
     "key": st.sampled_from(["a", "b"]),
+    "hook": st.sampled_from(["a", "b"]),
     "timeout": NUMBERS,
     "request": st.integers(1, 25).map(lambda number: f"fresh {number}"),
 }

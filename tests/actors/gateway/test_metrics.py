@@ -12,6 +12,7 @@ from trio.testing import MockClock
 from triphase.gateway.metrics import FIGURES
 
 from .front import Front, open_front, socket, upgrade
+from .posts import Posts, ended
 from .rig import Clip, Note
 
 Figures = dict[tuple[str, str], float]
@@ -83,6 +84,23 @@ async def test_what_subscribers_are_sent_is_counted_also_when_they_have_left(
         assert found["triphase_deliveries_total", ""] == head
         assert found["triphase_delivered_bytes_total", ""] > head
         assert found["triphase_subscribers_lagged_total", ""] == 0
+
+
+async def test_what_becomes_of_webhooks_is_counted(autojump_clock: MockClock) -> None:
+    posts = Posts()
+    async with open_front(Note, webhooks="https://x.example/", **posts.options(tries=2)) as front:
+        await front.rig.runtime.submit(Note())
+        await ended(front.rig.runtime, 1)
+        posts.status = 500
+        await front.rig.runtime.submit(Note())
+        await ended(front.rig.runtime, 2)
+        found = await scraped(front)
+        counted = {name: found[f"triphase_hooks_{name}_total", ""] for name in COUNTED}
+        assert counted == {"delivered": 1, "failed": 1, "dead": 1}
+        assert found["triphase_hooks_sending", ""] == found["triphase_hooks_resting", ""] == 0
+
+
+COUNTED = ("delivered", "failed", "dead")
 
 
 async def test_each_gateway_has_its_own(autojump_clock: MockClock) -> None:

@@ -14,6 +14,7 @@ from triphase.gateway.host import Manners
 from triphase_protocol import Job
 from triphase_protocol.wire import Limits, Scope
 
+from .posts import Posts
 from .rig import Clip, Note, open_rig
 
 
@@ -92,6 +93,24 @@ async def test_a_gate_is_decided_once(autojump_clock: MockClock) -> None:
         assert (await peer.ask("wait", job=id))["outcome"]["type"] == "completed"
 
 
+async def test_a_job_is_told_of_where_its_submit_says(autojump_clock: MockClock) -> None:
+    async with open_rig(Clip, **Posts().options()) as rig, rig.peer() as peer:
+        webhooks: list[dict[str, Any]] = [
+            {"url": "https://one.example/"},
+            {
+                "url": "https://two.example/",
+                "events": ["job.started"],
+                "delivery": "at_most_once",
+                "secret": "main",
+            },
+        ]
+        id = (await peer.ask("submit", job="Clip", webhooks=webhooks))["job"]
+        assert (await peer.ask("wait", job=id))["outcome"]["type"] == "completed"
+        bare: dict[str, Any] = {"events": [], "delivery": "at_least_once", "secret": None}
+        found = (await peer.ask("get", job=id))["job"]["webhooks"]
+        assert found == [{**bare, **webhook} for webhook in webhooks]
+
+
 async def test_queues_are_paused_and_limited(autojump_clock: MockClock) -> None:
     async with open_rig(Clip) as rig, rig.peer() as peer:
         assert await peer.ask("pause", queue="media") is None
@@ -146,6 +165,25 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
         "invalid_value",
         "approval_timeout: Approval(timeout=-1",
     ),
+    (
+        "submit",
+        {"job": "Clip", "webhooks": [{"url": "ftp://x/"}]},
+        "bad_message",
+        "$.webhooks[0]: Webhook(url='ftp://x/'): must begin with http",
+    ),
+    (
+        "submit",
+        {"job": "Clip", "webhooks": [{"url": "https://x/"}] * 21},
+        "invalid_value",
+        "webhook: 21 webhooks; at most 20",
+    ),
+    (
+        "submit",
+        {"job": "Clip", "webhooks": [{"url": "https://x/", "secret": "main"}]},
+        "invalid_value",
+        "webhook: no secret is called 'main'",
+    ),
+    ("submit", {"job": "Clip", "webhooks": ["https://x/"]}, "bad_message", "$.webhooks[0]"),
     ("submit", {"job": "Clip", "delay": "soon"}, "bad_message", "$.delay"),
     ("find", {"limit": 0}, "invalid_value", "limit"),
     ("cancel", {"job": "nope"}, "not_found", "nope"),

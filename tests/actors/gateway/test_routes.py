@@ -268,7 +268,14 @@ async def test_the_page_says_what_is_where(autojump_clock: MockClock) -> None:
         answer = await front.ask("GET", "/")
         assert answer.headers["content-type"] == "text/html; charset=utf-8"
         assert "default-src 'none'" in answer.headers["content-security-policy"]
-        for path in ("/api/jobs", "/api/queues", "/api/events", "/metrics", "/healthz"):
+        for path in (
+            "/api/jobs",
+            "/api/queues",
+            "/api/hooks",
+            "/api/events",
+            "/metrics",
+            "/healthz",
+        ):
             assert f'href="{path}"'.encode() in answer.body
             client = front.connect()
             await client.send(request("GET", path))
@@ -391,10 +398,12 @@ async def test_a_mistake_of_the_server_is_in_its_log_only(
 READ = [
     *("/api/jobs", "/api/queues", "/api/statistics", "/api/events", "/metrics", "/api/jobs/x"),
     *(f"/api/jobs/x/{path}" for path in ("events", "wait", "explain")),
+    *("/api/hooks", "/api/hooks/x"),
 ]
 CONTROL = [
     *(f"/api/jobs/x/{path}" for path in ("cancel", "retry", "approve", "reject")),
     *(f"/api/queues/x/{path}" for path in ("pause", "resume", "limit")),
+    "/api/hooks/x/redeliver",
 ]
 
 

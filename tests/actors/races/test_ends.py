@@ -115,7 +115,7 @@ def ways() -> list[Way]:
         Way(JobState.RUNNING, E.JOB_COMPLETED, lambda r: r.submit(Plain("succeeds"))),
         Way(JobState.RUNNING, E.JOB_FAILED, lambda r: r.submit(Plain("raises"))),
         Way(JobState.RUNNING, E.JOB_CANCELLED, lambda r: r.submit(Plain("cancels"))),
-        Way(JobState.RUNNING, E.JOB_INTERRUPTED, lambda r: r.submit(Plain("goes_on"))),
+        Way(JobState.RUNNING, E.JOB_INTERRUPTED, left_while_it_runs),
         Way(JobState.STOPPING, E.JOB_CANCELLED, cancelled_in_its_run),
         Way(JobState.STOPPING, E.JOB_FAILED, lambda r: r.submit(Hasty("goes_on"))),
         Way(JobState.STOPPING, E.JOB_INTERRUPTED, left_while_its_run_is_stopped),
@@ -148,6 +148,12 @@ async def cancelled(job: triphase.JobHandle) -> triphase.JobHandle:
 async def rejected(runtime: triphase.Runtime) -> triphase.JobHandle:
     job = await runtime.submit(Plain("succeeds"), approval=True)
     await job.reject(reason="no")
+    return job
+
+
+async def left_while_it_runs(runtime: triphase.Runtime) -> triphase.JobHandle:
+    job = await runtime.submit(Plain("goes_on"))
+    await trio.testing.wait_all_tasks_blocked()
     return job
 
 

@@ -7,16 +7,30 @@ state becomes is what `TRANSITIONS` says, so every log that these make can be fo
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from itertools import count as numbers
+from typing import Any, Final, TypeVar, cast
 
 import attrs
 
-from triphase.store import Applied, Claim, Delete, Limits, Rejected, Result, Step, Submit
+from triphase.store import (
+    Applied,
+    Claim,
+    Delete,
+    HookStep,
+    Limits,
+    NewHook,
+    Rejected,
+    Result,
+    Step,
+    Submit,
+)
 from triphase_protocol import (
     ErrorRecord,
     Event,
     EventType,
     Gate,
+    Hook,
+    HookState,
     Job,
     JobState,
     Json,
@@ -34,6 +48,12 @@ AT = 1_700_000_000.0
 
 PLENTY = Limits(total=1000, queue=1000)
 """Limits that leave a slot."""
+
+JobOperation = Submit | Step | Claim | Delete
+
+T = TypeVar("T", bound=JobOperation)
+
+_NUMBERS: Final = numbers(1)
 
 StepOf = Callable[[Job], Step]
 """Makes a step of a record."""
@@ -211,6 +231,59 @@ def note(job: Job, **fields: Any) -> Step:
 def mark_stale(job: Job) -> Step:
     """Mark a job that has ended."""
     return _step(job, [E.JOB_STALE], stale_at=AT + 20)
+
+
+def hooked(operation: T, *hooks: NewHook) -> T:
+    """Let an operation make these deliveries, or one of its last event."""
+    made = hooks or (NewHook(id=f"hook {next(_NUMBERS)}", event=-1, url="https://example.org/"),)
+    given: JobOperation = operation
+    evolve: Any = attrs.evolve
+    if isinstance(given, Claim):
+        return cast("T", evolve(given, step=hooked(given.step, *made)))
+    count = len(given.events)
+    counted = tuple(attrs.evolve(hook, event=hook.event % count) for hook in made)
+    return cast("T", evolve(given, hooks=counted))
+
+
+def tried(
+    hook: Hook,
+    state: HookState,
+    *,
+    at: float = AT + 30,
+    tell: bool = True,
+    disabled: bool = False,
+) -> HookStep:
+    """Try a delivery once, with this end; one that stays pending is due a while later."""
+    ended = state is not HookState.PENDING
+    after = attrs.evolve(
+        hook,
+        state=state,
+        attempts=hook.attempts + 1,
+        due_at=None if ended else at + 10,
+        ended_at=at if ended else None,
+        status=200 if state is HookState.DELIVERED else 503,
+        error=None if state is HookState.DELIVERED else "HTTP 503",
+    )
+    event = Event(
+        seq=0,
+        version=0,
+        at=at,
+        job=hook.job,
+        run=0,
+        phase=None,
+        type=_TOLD[state],
+        data={"hook": hook.id},
+    )
+    told = event if tell else None
+    return HookStep(hook=after, attempts=hook.attempts, event=told, disabled=disabled)
+
+
+_TOLD: Final[Mapping[HookState, EventType]] = {
+    HookState.PENDING: E.HOOK_FAILED,
+    HookState.DELIVERED: E.HOOK_DELIVERED,
+    HookState.DEAD: E.HOOK_DEAD,
+}
+"""The event that tells of a try."""
 
 
 def delete(job: Job) -> Delete:

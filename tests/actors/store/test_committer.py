@@ -13,6 +13,7 @@ from triphase.actor import open_supervisor
 from triphase.store import (
     Applied,
     Done,
+    NewHook,
     Operation,
     Prune,
     QueueSetting,
@@ -195,3 +196,29 @@ async def test_a_flush_waits_for_what_is_under_way_and_writes_nothing(rig: Rig) 
         rig.store.go.set()
     assert done == ["flushed"]
     assert rig.counts.statistics().transactions == 1
+
+
+async def test_every_operation_is_addressed_once_before_it_is_written() -> None:
+    store, seen = SimulatedStore(), list[Operation]()
+
+    def address(operation: Operation) -> Operation:
+        seen.append(operation)
+        if not isinstance(operation, Submit):
+            return operation
+        hook = NewHook(id=f"hook {len(seen)}", event=0, url="https://example.org/")
+        return attrs.evolve(operation, hooks=(hook,))
+
+    await store.open()
+    async with open_supervisor() as supervisor:
+        ref = await supervisor.start(
+            lambda: Committer(store, lambda applied: None, address=address), name="committer"
+        )
+        writer = Writer(ref)
+        written = [submit("a"), submit("b"), submit("a")]
+        await writer.commit_all(written)
+        await writer.commit(Prune(before=0.0))
+        await writer.flush()
+    assert seen[:3] == written
+    assert [type(each) for each in seen[3:]] == [Prune]
+    assert [hook.job for hook in await store.hooks()] == ["a", "b"]
+    await store.close()

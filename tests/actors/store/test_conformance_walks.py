@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from triphase.store import Claim, Limits, Operation, Query, Store, Why
+from triphase.store.sqlite import outbox
 from triphase_protocol import Event, EventType, Job, JobState, fold, states_where
 
 from . import building
 from .homes import HOMES, fresh
-from .walks import Action, Walk, left, plain, snapshot, walks
+from .outbox import content, ids, row
+from .walks import URLS, Action, Walk, left, plain, snapshot, walks
 
 SOME = settings(deadline=None, max_examples=20)
 
@@ -120,6 +122,63 @@ async def test_at_every_moment_a_row_is_the_fold_of_its_events(
             seen = await snapshot(store)
             check_rows_equal_logs(seen.jobs, seen.events)
             assert seen.events == told
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@SOME
+@given(batches=walks)
+async def test_at_every_moment_the_outbox_is_what_its_bookkeeping_says(
+    kind: str, batches: list[list[Action]]
+) -> None:
+    walk = Walk()
+    async with fresh(kind) as store:
+        for actions in batches:
+            walk.heard(await store.write(walk.batch(actions)))
+            found, kept = await store.hooks(), walk.bookkeeping
+            assert {hook.id: hook for hook in found} == kept.rows
+            for hook in found:
+                read = await row(store, hook.id)
+                assert attrs.evolve(read, body=None) == hook
+                assert content(read)["type"] == hook.event
+                assert content(read)["data"] == kept.bodies[hook.id]
+            assert await store.disabled(URLS) == kept.disabled
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@SOME
+@given(
+    batches=walks,
+    taken=st.sets(st.integers(0, 9)),
+    resting=st.sets(st.sampled_from(URLS)),
+    lines=st.sampled_from([0, 2, 100]),
+)
+async def test_at_every_moment_what_is_due_is_what_the_rows_say(
+    kind: str, batches: list[list[Action]], taken: set[int], resting: set[str], lines: int
+) -> None:
+    walk = Walk()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outbox, "LINES_MOST", lines)
+        await check_what_is_due(kind, walk, batches, taken, resting)
+
+
+async def check_what_is_due(
+    kind: str, walk: Walk, batches: list[list[Action]], taken: set[int], resting: set[str]
+) -> None:
+    """At every moment of a walk, what is due is what the rows say."""
+    async with fresh(kind) as store:
+        for actions in batches:
+            walk.heard(await store.write(walk.batch(actions)))
+            rows = list(walk.bookkeeping.rows)
+            busy = {rows[number] for number in taken if number < len(rows)}
+            waiting = walk.bookkeeping.waiting(busy, resting)
+            for now in (building.AT + 5, building.AT + 20):
+                due = [hook.id for at, _, hook in waiting if at <= now]
+                for limit in (1, 1000):
+                    found = await store.due_hooks(now, limit, taken=busy, resting=resting)
+                    assert ids(found) == due[:limit]
+                    assert [await store.hook(hook.id) for hook in found] == found
+            next = await store.next_hook(taken=busy, resting=resting)
+            assert next == (waiting[0][0] if waiting else None)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Awaitable, Callable
+
+import attrs
 import pytest
 
-from triphase.store import Disk, Operation, Prune, Query, SimulatedStore
-from triphase_protocol import StoreClosed, StoreLocked
+from triphase.store import Disk, NewHook, Operation, Prune, Query, Redeliver, SimulatedStore
+from triphase_protocol import HookState, StoreClosed, StoreLocked
 
 from . import building
 from .building import AT, applied
-from .walks import snapshot
+from .walks import Snapshot, snapshot
 
 POINTS = ["before", "apply:0", "apply:1", "commit", "after"]
 
@@ -89,12 +92,14 @@ async def test_a_crashed_handle_does_nothing_any_more(point: str) -> None:
         await store.open()
 
 
-async def test_a_crash_around_a_delete_loses_the_job_and_its_events_or_neither() -> None:
-    operations = len(await removals(Disk()))
-    points = ["before", *(f"apply:{n}" for n in range(operations)), "commit", "after"]
-    for point in points:
+async def crashes(
+    prepare: Callable[[Disk], Awaitable[list[Operation]]],
+) -> AsyncGenerator[tuple[str, Disk, list[Operation], Snapshot, SimulatedStore]]:
+    """Crash a store at each point of writing a group; yield what is found, opened again."""
+    operations = len(await prepare(Disk()))
+    for point in ["before", *(f"apply:{n}" for n in range(operations)), "commit", "after"]:
         disk = Disk()
-        group = await removals(disk)
+        group = await prepare(disk)
         store = SimulatedStore(disk, at=Plan(point))
         await store.open()
         before = await snapshot(store)
@@ -102,6 +107,11 @@ async def test_a_crash_around_a_delete_loses_the_job_and_its_events_or_neither()
             await store.write(group)
         again = SimulatedStore(disk)
         await again.open()
+        yield point, disk, group, before, again
+
+
+async def test_a_crash_around_a_delete_loses_the_job_and_its_events_or_neither() -> None:
+    async for point, _, group, before, again in crashes(removals):
         if point != "after":
             assert await snapshot(again) == before
             # Nothing stands in the way of doing it again.
@@ -111,6 +121,57 @@ async def test_a_crash_around_a_delete_loses_the_job_and_its_events_or_neither()
         assert [job.id for job in jobs] == ["b", "c", "e"]
         assert [await again.gone(id) for id in "ad"] == [True, False]
         assert [event.job for event in await again.events()] == list("bbccaee")
+
+
+async def test_a_crash_loses_the_deliveries_with_their_operations_or_neither() -> None:
+    async for point, disk, group, before, again in crashes(told):
+        if point != "after":
+            assert await snapshot(again) == before
+            # Nothing stands in the way of doing it again.
+            await again.write(group)
+        found = [(hook.id, hook.state.value, hook.attempts) for hook in await again.hooks()]
+        assert found == [("1", "pending", 3), ("new", "pending", 0)]
+        assert await again.next_hook() == AT
+        assert [hook.id for hook in await again.due_hooks(AT + 9, 5)] == ["1", "new"]
+        assert disk.disabled() == {}
+
+
+async def told(disk: Disk) -> list[Operation]:
+    """Put a job on a disk; return a group that delivers twice, and deletes and submits a job."""
+    store = SimulatedStore(disk)
+    await store.open()
+    made = [NewHook(id=f"{n}", event=-1, url=f"https://example.org/{n}") for n in range(3)]
+    [result] = await store.write([building.hooked(building.submit("a"), *made)])
+    first, second, third = disk.hooks()
+    gone = building.tried(second, HookState.DEAD, disabled=True)
+    await store.write([gone])
+    [dead] = await store.hooks(states=[HookState.DEAD])
+    await store.close()
+    again = attrs.evolve(dead, state=HookState.PENDING)
+    third_try = attrs.evolve(again, attempts=2)
+    new = NewHook(id="new", event=-1, url="https://example.org/")
+    return [
+        building.tried(first, HookState.DELIVERED),
+        Redeliver(hook="1", due_at=AT - 1),
+        building.delete(applied(result).job),
+        building.hooked(building.submit("b"), new),
+        building.tried(again, HookState.PENDING, at=AT - 10),
+        building.tried(third, HookState.DEAD, at=AT, disabled=True),
+        building.tried(third_try, HookState.PENDING, at=AT - 10),
+        Prune(before=AT + 1),
+    ]
+
+
+async def test_what_is_in_the_outbox_can_be_seen_whoever_has_the_disk() -> None:
+    disk = Disk()
+    await told(disk)
+    assert [(hook.id, hook.state) for hook in disk.hooks()] == [
+        ("0", HookState.PENDING),
+        ("1", HookState.DEAD),
+        ("2", HookState.PENDING),
+    ]
+    assert all(hook.body for hook in disk.hooks())
+    assert disk.disabled() == {"https://example.org/1": AT + 30}
 
 
 async def removals(disk: Disk) -> list[Operation]:

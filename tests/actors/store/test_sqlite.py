@@ -18,7 +18,7 @@ import pytest
 import trio
 
 from triphase.store import Operation, Query, SqliteStore, Step, Submit, Why
-from triphase.store.sqlite import reader as reading, writer as writing
+from triphase.store.sqlite import outbox as outbox_reading, reader as reading, writer as writing
 from triphase.store.sqlite.pace import TRY_EVERY, Pace
 from triphase_protocol import (
     CorruptRecord,
@@ -67,6 +67,7 @@ CORRUPTIONS = {
     "label": "UPDATE jobs SET labels = '{\"a\": 1}' WHERE id = 'b'",
     "timeouts": "UPDATE jobs SET timeouts = '{\"run\": \"x\"}' WHERE id = 'b'",
     "stop": 'UPDATE jobs SET stop = \'{"cause": "cancel", "asked_at": 1}\' WHERE id = \'b\'',
+    "webhooks": "UPDATE jobs SET webhooks = '[{\"url\": \"ftp://x/\"}]' WHERE id = 'b'",
     "job error": "UPDATE jobs SET error = '{\"type\": 1}' WHERE id = 'b'",
     "no phases": "DELETE FROM phases WHERE job = 2",
     "a phase": "DELETE FROM phases WHERE job = 2 AND idx = 0",
@@ -362,19 +363,26 @@ def plan_of(path: Path, statement: str) -> list[str]:
     return [row[3] for row in read_sql(path, f"EXPLAIN QUERY PLAN {statement}", given)]
 
 
-@pytest.mark.parametrize("name", statements(reading, "SELECT "))
+READS = {
+    **statements(reading, "SELECT "),
+    **statements(outbox_reading, "SELECT ", "WITH "),
+}
+
+
+@pytest.mark.parametrize("name", READS)
 async def test_no_read_sorts_or_goes_through_a_table(
     store: SqliteStore, path: Path, name: str
 ) -> None:
-    plan = plan_of(path, statements(reading, "SELECT ")[name])
+    plan = plan_of(path, READS[name])
     assert not [step for step in plan if "TEMP B-TREE" in step], plan
-    assert not [step for step in plan if step in ("SCAN jobs", "SCAN events")], plan
+    assert not [step for step in plan if step in ("SCAN jobs", "SCAN events", "SCAN hooks")], plan
 
 
 @pytest.mark.parametrize("name", statements(writing, "SELECT ", "UPDATE ", "DELETE "))
 async def test_no_write_goes_through_a_table(store: SqliteStore, path: Path, name: str) -> None:
     plan = plan_of(path, statements(writing, "SELECT ", "UPDATE ", "DELETE ")[name])
-    assert not [step for step in plan if step in ("SCAN jobs", "SCAN events", "SCAN phases")], plan
+    tables = ("SCAN jobs", "SCAN events", "SCAN phases", "SCAN hooks", "SCAN disabled_webhooks")
+    assert not [step for step in plan if step in tables], plan
 
 
 @pytest.mark.parametrize(
@@ -385,10 +393,21 @@ async def test_no_write_goes_through_a_table(store: SqliteStore, path: Path, nam
         ("_ENDED_FRESH", "jobs_fresh (state=? AND finished_at<?)"),
         ("_PLACE_OF_DELETED", "events_deleted (job=?)"),
         ("_EVENTS_OF_JOB", "events_job (job_n=? AND seq>?)"),
+        ("_HOOKS", "hooks_place ((seq,id)>(?,?))"),
+        ("_HOOKS_IN_STATE", "hooks_state (state=? AND (seq,id)>(?,?))"),
+        ("_HOOKS_OF_JOB", "hooks_job (job=? AND (seq,id)>(?,?))"),
+        # All that decides whether a row is read stands in the index.
+        ("_DUE_HOOKS", "COVERING INDEX hooks_due (due_at<?)"),
+        ("_DUE_HOOKS", "COVERING INDEX hooks_pending (job=? AND url=? AND seq<?)"),
+        ("_LINES", "COVERING INDEX hooks_pending (job=? AND url>?)"),
+        ("_LINES", "COVERING INDEX hooks_pending (job>?)"),
+        ("_HOOKS_BY_N", "hooks USING INTEGER PRIMARY KEY (rowid=?)"),
+        ("_HOOKS_BY_STATE", "COVERING INDEX hooks_state"),
+        ("_DISABLED_WEBHOOKS", "disabled_webhooks USING PRIMARY KEY (url=?)"),
     ],
 )
 async def test_a_read_uses_its_index(store: SqliteStore, path: Path, name: str, index: str) -> None:
-    plan = plan_of(path, getattr(reading, name))
+    plan = plan_of(path, READS[name])
     assert [step for step in plan if step.endswith(index)], plan
 
 

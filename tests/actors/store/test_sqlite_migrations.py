@@ -10,7 +10,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from triphase.store import Query, SqliteStore
+from triphase.store import NewHook, Query, SqliteStore
 from triphase.store.sqlite.connection import Connection, connect_writer
 from triphase.store.sqlite.rows import Row
 from triphase.store.sqlite.schema import MIGRATIONS, NEWEST, migrate
@@ -18,6 +18,7 @@ from triphase_protocol import (
     Deadline,
     ErrorRecord,
     EventType,
+    HookState,
     Job,
     JobState,
     Json,
@@ -207,3 +208,24 @@ async def test_a_stop_is_rewritten_once(path: Path) -> None:
     before = stops(path)
     await (await opened(path)).close()
     assert stops(path) == before
+
+
+async def test_the_jobs_of_version_4_are_told_of_nowhere(path: Path) -> None:
+    with closing(connect_writer(str(path), "full")) as connection:
+        migrate(connection, str(path), {number: MIGRATIONS[number] for number in (1, 2, 3, 4)})
+        put_old_job(connection, 1)
+    store = await opened(path)
+    job = await store.get("job 1")
+    assert job is not None
+    assert job.webhooks == ()
+    assert await store.hooks() == []
+    # And their events can be delivered from now on.
+    hook = NewHook(id="h", event=-1, url="https://example.org/")
+    [result] = await store.write([building.hooked(building.progress(job), hook)])
+    [row] = await store.hooks(job="job 1")
+    [told, stopped] = await store.write(
+        [building.tried(row, HookState.DELIVERED), building.stop(applied(result).job)]
+    )
+    assert applied(told).job.version == job.version + 2
+    assert applied(stopped).job.version == job.version + 3
+    await store.close()

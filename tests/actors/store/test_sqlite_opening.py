@@ -263,8 +263,11 @@ async def test_the_migrations_give_an_empty_store_the_schema(path: Path) -> None
     await store.open()
     await store.close()
     names = {name for (name,) in read_sql(path, "SELECT name FROM sqlite_schema")}
-    tables = {"meta", "jobs", "phases", "events", "queues", "sqlite_sequence"}
+    tables = {"meta", "jobs", "phases", "events", "queues", "hooks", "sqlite_sequence"}
+    tables.add("disabled_webhooks")
     indexes = {"jobs_key", "jobs_state", "jobs_ready", "jobs_due", "jobs_slots", "events_job"}
+    indexes |= {"hooks_place", "hooks_state", "hooks_job", "hooks_due", "hooks_left"}
+    indexes |= {"hooks_pending", "disabled_webhooks_at"}
     indexes |= {"jobs_deadline", "jobs_ended", "jobs_fresh", "events_deleted", "events_deleted_at"}
     assert {name for name in names if not name.startswith("sqlite_autoindex")} == tables | indexes
     meta: dict[str, str] = dict(read_sql(path, "SELECT key, value FROM meta"))

@@ -15,6 +15,7 @@ from triphase_protocol import (
     Event,
     EventType,
     Failed,
+    HookState,
     Interrupted,
     Job,
     JobState,
@@ -39,12 +40,15 @@ from triphase_protocol.wire import (
     Error,
     Events,
     Find,
+    FindHooks,
+    GetHook,
     Hello,
     Lagging,
     Limits,
     Message,
     Ping,
     Pulse,
+    Redeliver,
     Scope,
     SetLimit,
     Snapshot,
@@ -75,6 +79,9 @@ SAID: list[Message] = [
     Subscribe(id="6", topic="jobs", after=0, epoch="e", snapshot=True),
     Abandon(id="7", request="3"),
     Ping(id="8"),
+    FindHooks(id="9", job="j", states=(HookState.PENDING, HookState.DEAD), after="3:h", limit=2),
+    GetHook(id="10", hook="h"),
+    Redeliver(id="11", hook="h"),
 ]
 HEARD: list[Message] = [
     Welcome(
@@ -165,7 +172,7 @@ def test_every_request_has_an_id_and_a_scope() -> None:
     reads = {kind.__name__ for kind, scope in SCOPES.items() if scope is Scope.READ}
     assert reads == {
         "Get", "Find", "Wait", "WaitAll", "Explain", "ListQueues", "Statistics", "Subscribe",
-        "Unsubscribe",
+        "Unsubscribe", "FindHooks", "GetHook",
     }  # fmt: skip
 
 

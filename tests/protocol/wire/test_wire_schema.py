@@ -10,7 +10,9 @@ import jsonschema
 import pytest
 
 from triphase_protocol import (
+    EventType,
     Gate,
+    Hook,
     Job,
     JobState,
     NotFound,
@@ -27,6 +29,7 @@ from triphase_protocol.wire import (
     REQUESTS,
     Abandoned,
     Found,
+    FoundHooks,
     Got,
     Message,
     Submitted,
@@ -43,6 +46,7 @@ from .test_messages import HEARD, SAID
 
 SCHEMA = wire_schema()
 JOB = Job(id="j", type="T", state=JobState.QUEUED)
+HOOK = Hook(id="h", job="j", run=1, seq=7, event=EventType.JOB_FAILED, url="https://x.example/")
 
 
 def validator(schema: dict[str, Any]) -> Any:
@@ -82,6 +86,9 @@ MADE: dict[str, Any] = {
     "reject": Gate(),
     "explain": (QueuePaused("q"), TypeUnknown("T")),
     "list_queues": {"q": QueueState(limit=3, paused=False, queued=0, running=1)},
+    "find_hooks": FoundHooks(hooks=(HOOK,), next="7:h"),
+    "get_hook": HOOK,
+    "redeliver": HOOK,
     "subscribe": Subscribed(topic="jobs", epoch="e", after=0, head=3),
     "abandon": Abandoned(found=True),
 }

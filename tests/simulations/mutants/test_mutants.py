@@ -24,6 +24,7 @@ FAST = (
     "cancelled-before-it-stopped",
     "gate-not-after-a-restart",
     "gateway-resume-skips-one",
+    "hook-delivered-beforehand",
     "limit-off-by-one",
     "orphans-stay",
     "published-before-the-commit",
@@ -33,6 +34,7 @@ FAST = (
     "run-number-reused",
     "slot-leaks-at-a-crash",
     "terminal-event-twice",
+    "too-many-requests-is-final",
 )
 """Of each subject some that die at once; the rest are hunted by the command line."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
@@ -11,6 +12,8 @@ from triphase.store.backend import QueueSetting
 from triphase_protocol import (
     Event,
     EventType,
+    Hook,
+    HookState,
     Job,
     JobState,
     Json,
@@ -35,6 +38,9 @@ class Row:
 
     payload: bytes
     results: tuple[bytes | None, ...]
+
+    notes: int = 0
+    """How many of its last events tell of its deliveries."""
 
     def record(self) -> Job:
         """Return a record of its own."""
@@ -67,6 +73,16 @@ class Logged:
     def record(self) -> Event:
         """Return an event of its own."""
         return attrs.evolve(self.event, data=decode(self.data))
+
+
+@attrs.frozen(eq=False)
+class HookRow:
+    """A delivery as it lies on the disk."""
+
+    n: int | None
+    """The place of its job; None once that was deleted."""
+
+    hook: Hook
 
 
 def row_of(job: Job, n: int) -> Row:
@@ -115,6 +131,12 @@ class Contents:
         self.queues: dict[str, QueueSetting] = {}
         """What was set for queues, by name."""
 
+        self.hooks: dict[str, HookRow] = {}
+        """The deliveries by their id."""
+
+        self.disabled: dict[str, float] = {}
+        """Since when URLs are gone."""
+
         self.last_seq = 0
         """The last `seq` that was given, whether its event is still there or not."""
 
@@ -126,6 +148,8 @@ class Contents:
 
         self._ids: dict[JobState, dict[str, None]] = {state: {} for state in JobState}
         self._waiting: dict[str, None] = {}
+        self._hooks_of: dict[str, dict[str, None]] = {}
+        self._pending: dict[tuple[str, str], list[tuple[int, str]]] = {}
 
     def in_state(self, state: JobState) -> Iterator[Row]:
         """Return the jobs in a state, in no particular order."""
@@ -134,6 +158,19 @@ class Contents:
     def waiting(self) -> Iterator[Row]:
         """Return the jobs that have a deadline, in no particular order."""
         return (self.rows[id] for id in self._waiting)
+
+    def hooks_of(self, job: str) -> Iterator[HookRow]:
+        """Return the deliveries of all jobs that had this id, in no particular order."""
+        return (self.hooks[id] for id in self._hooks_of.get(job, ()))
+
+    def first_pending(self) -> Iterator[Hook]:
+        """Return the first pending delivery of each job and URL, in no particular order."""
+        return (self.hooks[places[0][1]].hook for places in self._pending.values())
+
+    def hook_counts(self) -> Mapping[HookState, int]:
+        """Return how many deliveries are in each state that any is in."""
+        counts = Counter(row.hook.state for row in self.hooks.values())
+        return {state: counts[state] for state in HookState if counts[state]}
 
     def counts(self) -> Mapping[JobState, int]:
         """Return how many jobs are in each state that any is in."""
@@ -176,6 +213,30 @@ class Contents:
         if row.job.key is not None:
             self.keys[row.job.key] = id
         return before
+
+    def put_hook(self, id: str, row: HookRow | None) -> HookRow | None:
+        """Put a row in the place of a delivery's present one, which is returned."""
+        before = self.hooks.pop(id, None)
+        if before is not None:
+            self._forget(before.hook)
+        if row is not None:
+            self.hooks[id] = row
+            self._hooks_of.setdefault(row.hook.job, {})[id] = None
+            if row.hook.state is HookState.PENDING:
+                places = self._pending.setdefault((row.hook.job, row.hook.url), [])
+                bisect.insort(places, row.hook.place)
+        return before
+
+    def _forget(self, hook: Hook) -> None:
+        """Take a delivery out of the indexes."""
+        del self._hooks_of[hook.job][hook.id]
+        if not self._hooks_of[hook.job]:
+            del self._hooks_of[hook.job]
+        if hook.state is HookState.PENDING:
+            line = hook.job, hook.url
+            self._pending[line].remove(hook.place)
+            if not self._pending[line]:
+                del self._pending[line]
 
     def sort(self) -> None:
         """Put the jobs into the order of submission, after some that were away have come back."""

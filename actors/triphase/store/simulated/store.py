@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
+import attrs
 import trio
 
 from triphase.store.backend import PAGE_MOST, Extent, Query, QueueSetting, Store, StoreStatistics
-from triphase.store.operations import Operation, Result
+from triphase.store.operations import Applied, Operation, Result
 from triphase_protocol import (
     STATES,
     Event,
     EventType,
+    Hook,
+    HookState,
     Job,
     JobNotFound,
     JobState,
@@ -62,6 +65,14 @@ class Disk:
         begin = bisect.bisect_right(log, seq, key=lambda logged: logged.event.seq)
         return [logged.record() for logged in log[begin:]]
 
+    def hooks(self) -> list[Hook]:
+        """Return every delivery with its body, in the order of their `place`, owned or not."""
+        return sorted((row.hook for row in self._contents.hooks.values()), key=attrgetter("place"))
+
+    def disabled(self) -> Mapping[str, float]:
+        """Return the URLs that are gone, and since when."""
+        return dict(self._contents.disabled)
+
     def key_of(self, job: str) -> str | None:
         """Return the idempotency key of a job; None if it has none, or there is no such job."""
         row = self._contents.rows.get(job)
@@ -86,6 +97,8 @@ class SimulatedStore(Store):
         self._disk = disk or Disk()
         self._at: Callable[[str], None] = at or (lambda point: None)
         self._fenced = False
+        self.committed: tuple[Event, ...] = ()
+        """The events of the last transaction: also of a job that it has deleted."""
 
     async def open(self) -> None:
         """See `Store.open`."""
@@ -126,6 +139,9 @@ class SimulatedStore(Store):
             self.fence()
             raise
         transaction.commit()
+        self.committed = tuple(
+            event for each in results if isinstance(each, Applied) for event in each.events
+        )
         try:
             self._at("after")
         except BaseException:
@@ -226,6 +242,61 @@ class SimulatedStore(Store):
         )
         return _earliest(ends, before, limit)
 
+    async def hook(self, id: str) -> Hook | None:
+        """See `Store.hook`."""
+        await trio.lowlevel.checkpoint()
+        row = self._open_disk().hooks.get(id)
+        return None if row is None else row.hook
+
+    async def hooks(
+        self,
+        *,
+        job: str | None = None,
+        states: Sequence[HookState] = (),
+        after: tuple[int, str] | None = None,
+        limit: int = PAGE_MOST,
+    ) -> list[Hook]:
+        """See `Store.hooks`."""
+        await trio.lowlevel.checkpoint()
+        contents = self._open_disk()
+        rows = contents.hooks.values() if job is None else contents.hooks_of(job)
+        wanted = [
+            row.hook
+            for row in rows
+            if (not states or row.hook.state in states)
+            and (after is None or row.hook.place > after)
+        ]
+        wanted.sort(key=attrgetter("place"))
+        return [attrs.evolve(hook, body=None) for hook in wanted[: _bounded(limit)]]
+
+    async def due_hooks(
+        self,
+        now: float,
+        limit: int,
+        *,
+        taken: Collection[str] = (),
+        resting: Collection[str] = (),
+    ) -> list[Hook]:
+        """See `Store.due_hooks`."""
+        await trio.lowlevel.checkpoint()
+        waiting = _waiting(self._open_disk(), taken, resting)
+        due = [(at, hook.place, hook) for at, hook in waiting if at <= now]
+        due.sort(key=itemgetter(0, 1))
+        return [hook for _, _, hook in due[: _bounded(limit)]]
+
+    async def next_hook(
+        self, *, taken: Collection[str] = (), resting: Collection[str] = ()
+    ) -> float | None:
+        """See `Store.next_hook`."""
+        await trio.lowlevel.checkpoint()
+        return min((at for at, _ in _waiting(self._open_disk(), taken, resting)), default=None)
+
+    async def disabled(self, urls: Collection[str]) -> Mapping[str, float]:
+        """See `Store.disabled`."""
+        await trio.lowlevel.checkpoint()
+        disabled = self._open_disk().disabled
+        return {url: disabled[url] for url in urls if url in disabled}
+
     async def slots(self) -> Mapping[str, int]:
         """See `Store.slots`."""
         await trio.lowlevel.checkpoint()
@@ -251,7 +322,12 @@ class SimulatedStore(Store):
         """See `Store.statistics`."""
         await trio.lowlevel.checkpoint()
         contents = self._open_disk()
-        return StoreStatistics(jobs=contents.counts(), last_seq=contents.last_seq, corrupt=0)
+        return StoreStatistics(
+            jobs=contents.counts(),
+            hooks=contents.hook_counts(),
+            last_seq=contents.last_seq,
+            corrupt=0,
+        )
 
     def _open_disk(self) -> Contents:
         if self._disk._owner is not self:
@@ -279,6 +355,15 @@ def _earliest(times: Iterable[tuple[float | None, Row]], until: float, limit: in
     come = [(at, row.n, row) for at, row in times if at is not None and at <= until]
     come.sort(key=itemgetter(0, 1))
     return _page((row for _, _, row in come), limit)
+
+
+def _waiting(
+    contents: Contents, taken: Collection[str], resting: Collection[str]
+) -> Iterator[tuple[float, Hook]]:
+    """Yield the deliveries that may be tried, each with the time from which on it may."""
+    for hook in contents.first_pending():
+        if hook.due_at is not None and hook.id not in taken and hook.url not in resting:
+            yield hook.due_at, hook
 
 
 def _bounded(limit: int) -> int:

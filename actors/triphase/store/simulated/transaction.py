@@ -12,18 +12,24 @@ from triphase.store.operations import (
     Claim,
     Delete,
     Done,
+    HookStep,
+    NewHook,
     Operation,
     Prune,
+    Redeliver,
     Rejected,
     Result,
     SetQueue,
     Step,
     Submit,
     Why,
+    after_notes,
+    later,
 )
-from triphase_protocol import Event, EventType, Job, encode
+from triphase.store.outbox_rows import new_rows
+from triphase_protocol import Event, EventType, HookState, Job, encode
 
-from .contents import Contents, Logged, Row, bare_phase, result_bytes, row_of
+from .contents import Contents, HookRow, Logged, Row, bare_phase, result_bytes, row_of
 
 
 class Refused(Exception):
@@ -39,6 +45,8 @@ class Transaction:
         self._begin = len(contents.log)
         self._numbers = contents.last_seq, contents.last_n
         self._queues = dict(contents.queues)
+        self._disabled = dict(contents.disabled)
+        self._hooks_before: list[tuple[str, HookRow | None]] = []
         # What was removed from the log, up to which seq: by the place of a job that was
         # deleted, and by the time before which tombstones were pruned.
         self._deleted: dict[int, int] = {}
@@ -60,7 +68,9 @@ class Transaction:
             contents.put(*self._before.pop())
         contents.sort()
         contents.last_seq, contents.last_n = self._numbers
-        contents.queues = self._queues
+        contents.queues, contents.disabled = self._queues, self._disabled
+        while self._hooks_before:
+            contents.put_hook(*self._hooks_before.pop())
 
     def apply(self, operation: Operation) -> Result:
         """Carry out one operation, wholly or not at all.
@@ -78,6 +88,10 @@ class Transaction:
                     return self._claim(operation)
                 case Delete():
                     return self._delete(operation)
+                case HookStep():
+                    return self._step_hook(operation)
+                case Redeliver():
+                    return self._redeliver(operation)
                 case Prune():
                     return self._prune(operation)
                 case SetQueue():
@@ -93,7 +107,7 @@ class Transaction:
         if holder is not None:
             return Rejected(Why.EXISTS, contents.rows[holder].record())
         row = row_of(job, contents.last_n + 1)
-        result = self._put(job, row, submit.events)
+        result = self._put(job, row, submit.events, submit.hooks)
         contents.last_n = row.n
         return result
 
@@ -108,6 +122,7 @@ class Transaction:
         row = self._guarded(step.job.id, step.run, step.version)
         if isinstance(row, Rejected):
             return row
+        step = after_notes(step, min(row.notes, row.job.version - step.version))
         job = self._placed(step.job, step.events)
         phases, results = list(row.job.phases), list(row.results)
         for index in step.changed:
@@ -124,21 +139,78 @@ class Transaction:
             key=row.job.key,
             digest=row.job.digest,
             timeouts=row.job.timeouts,
+            webhooks=row.job.webhooks,
             submitted_at=row.job.submitted_at,
         )
-        after = attrs.evolve(row, job=bare, results=tuple(results[: step.phases]))
-        return self._put(job, after, step.events)
+        after = attrs.evolve(row, job=bare, results=tuple(results[: step.phases]), notes=0)
+        return self._put(job, after, step.events, step.hooks)
 
     def _delete(self, delete: Delete) -> Result:
         row = self._guarded(delete.job, delete.run, delete.version)
         if isinstance(row, Rejected):
             return row
-        job = attrs.evolve(row.record(), version=delete.events[-1].version)
+        events = later(delete.events, min(row.notes, row.job.version - delete.version))
+        job = attrs.evolve(row.record(), version=events[-1].version)
         self._deleted[row.n] = self._contents.last_seq
-        return self._put(job, None, delete.events, n=row.n)
+        for each in list(self._contents.hooks_of(job.id)):
+            if each.n == row.n:
+                pending = each.hook.state is HookState.PENDING
+                self._put_hook(each.hook.id, HookRow(None, each.hook) if pending else None)
+        return self._put(job, None, events, delete.hooks, n=row.n)
+
+    def _step_hook(self, step: HookStep) -> Result:
+        contents, after = self._contents, step.hook
+        row = contents.hooks.get(after.id)
+        if row is None:
+            return Rejected(Why.GONE)
+        if row.hook.state is not HookState.PENDING or row.hook.attempts != step.attempts:
+            return Rejected(Why.STALE)
+        hook = attrs.evolve(
+            row.hook,
+            state=after.state,
+            attempts=after.attempts,
+            due_at=after.due_at,
+            ended_at=after.ended_at,
+            status=after.status,
+            error=after.error,
+        )
+        self._put_hook(hook.id, HookRow(row.n, hook))
+        if step.disabled:
+            if hook.ended_at is None:
+                raise ValueError(f"no time since when {hook.url!r} is gone")
+            contents.disabled[hook.url] = hook.ended_at
+        if step.event is None or row.n is None:
+            return Done()
+        noted = contents.rows[hook.job]
+        job = attrs.evolve(noted.record(), version=noted.job.version + 1)
+        bare = attrs.evolve(noted.job, version=job.version)
+        event = attrs.evolve(step.event, job=job.id, run=job.run, version=job.version)
+        return self._put(job, attrs.evolve(noted, job=bare, notes=noted.notes + 1), (event,))
+
+    def _redeliver(self, redeliver: Redeliver) -> Result:
+        row = self._contents.hooks.get(redeliver.hook)
+        if row is None:
+            return Rejected(Why.GONE)
+        hook, due_at = row.hook, redeliver.due_at
+        self._contents.disabled.pop(hook.url, None)
+        if hook.state is HookState.PENDING:
+            earliest = due_at if hook.due_at is None else min(hook.due_at, due_at)
+            hook = attrs.evolve(hook, due_at=earliest)
+        else:
+            hook = attrs.evolve(
+                hook, state=HookState.PENDING, due_at=due_at, ended_at=None, spent=hook.attempts
+            )
+        self._put_hook(hook.id, HookRow(row.n, hook))
+        return Done()
 
     def _prune(self, prune: Prune) -> Result:
         self._pruned.append((prune.before, self._contents.last_seq))
+        for id, row in list(self._contents.hooks.items()):
+            ended_at = row.hook.ended_at
+            if row.n is None and ended_at is not None and ended_at < prune.before:
+                self._put_hook(id, None)
+        disabled = self._contents.disabled
+        self._contents.disabled = {u: at for u, at in disabled.items() if at >= prune.before}
         return Done()
 
     def _set_queue(self, queue: SetQueue) -> Result:
@@ -150,12 +222,22 @@ class Transaction:
         row = self._contents.rows.get(id)
         if row is None:
             return Rejected(Why.GONE)
-        if (row.job.run, row.job.version) != (run, version):
+        if row.job.run != run or not row.job.version - row.notes <= version <= row.job.version:
             return Rejected(Why.STALE, row.record())
         return row
 
-    def _put(self, job: Job, row: Row | None, events: Sequence[Event], n: int = 0) -> Result:
-        """Write a row, or none, and the events that led to it."""
+    def _put_hook(self, id: str, row: HookRow | None) -> None:
+        self._hooks_before.append((id, self._contents.put_hook(id, row)))
+
+    def _put(
+        self,
+        job: Job,
+        row: Row | None,
+        events: Sequence[Event],
+        hooks: Sequence[NewHook] = (),
+        n: int = 0,
+    ) -> Result:
+        """Write a row, or none, the events that led to it, and what is to tell of them."""
         contents, n = self._contents, n if row is None else row.n
         seq = contents.last_seq
         stamped = tuple(attrs.evolve(e, seq=seq + i) for i, e in enumerate(events, 1))
@@ -163,6 +245,10 @@ class Transaction:
         self._before.append((job.id, contents.put(job.id, row)))
         contents.log += logged
         contents.last_seq += len(logged)
+        for hook in new_rows(hooks, job, stamped):
+            if hook.id in contents.hooks:
+                raise ValueError(f"there is a delivery {hook.id!r} already")
+            self._put_hook(hook.id, HookRow(None if row is None else n, hook))
         return Applied(job, stamped)
 
     def _placed(self, job: Job, events: Sequence[Event]) -> Job:

@@ -39,6 +39,10 @@ class Corrupt:
     def __contains__(self, row: tuple[str, int]) -> bool:
         return row in self._rows
 
+    def of(self, table: str) -> list[int]:
+        """Return those of one table."""
+        return [rowid for name, rowid in self._rows if name == table]
+
     def note(self, table: str, rowid: int, error: CorruptRecord) -> None:
         """Remember a row that was passed over."""
         if (table, rowid) not in self._rows:

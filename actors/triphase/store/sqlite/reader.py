@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import os
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
 from operator import itemgetter
 from typing import Any, Final
@@ -16,6 +16,8 @@ from triphase_protocol import (
     CorruptRecord,
     Event,
     EventType,
+    Hook,
+    HookState,
     Job,
     JobNotFound,
     JobState,
@@ -25,6 +27,7 @@ from triphase_protocol import (
 
 from .connection import Connection, check_place, connect_reader, refusals
 from .loading import Corrupt, Loader
+from .outbox import Outbox
 from .rows import EVENT_COLUMNS, JOB_COLUMNS, Row, event_of, json_text
 from .schema import check_readable
 from .statements import sql
@@ -51,6 +54,7 @@ _ENDED_FRESH: Final = sql("ended", job_columns=JOB_COLUMNS, index="jobs_fresh", 
 _SLOTS: Final = sql("slots_by_queue")
 _BACKLOG: Final = sql("backlog_by_queue")
 _QUEUE_SETTINGS: Final = sql("queue_settings")
+_HOOKS_BY_STATE: Final = sql("hooks_by_state")
 _JOBS_BY_STATE: Final = sql("jobs_by_state")
 _LAST_SEQ: Final = sql("last_seq")
 _EXTENT: Final = sql("extent")
@@ -66,6 +70,7 @@ class Reader:
         self._connection = connection
         self._path = path
         self._loader = Loader(connection, corrupt)
+        self._outbox = Outbox(self._loader)
         self._closed = False
 
     def close(self) -> None:
@@ -165,6 +170,52 @@ class Reader:
         statement = _ENDED_FRESH if fresh else _ENDED
         return await self._jobs(statement, limit, state=state, before=before)
 
+    async def hook(self, id: str) -> Hook | None:
+        """See `Store.hook`."""
+        await trio.lowlevel.checkpoint()
+        with self._transaction():
+            return self._outbox.hook(id)
+
+    async def hooks(
+        self,
+        *,
+        job: str | None = None,
+        states: Sequence[HookState] = (),
+        after: tuple[int, str] | None = None,
+        limit: int = PAGE_MOST,
+    ) -> list[Hook]:
+        """See `Store.hooks`."""
+        await trio.lowlevel.checkpoint()
+        with self._transaction():
+            return self._outbox.hooks(job, states, after, _page(limit))
+
+    async def due_hooks(
+        self,
+        now: float,
+        limit: int,
+        *,
+        taken: Collection[str] = (),
+        resting: Collection[str] = (),
+    ) -> list[Hook]:
+        """See `Store.due_hooks`."""
+        await trio.lowlevel.checkpoint()
+        with self._transaction():
+            return self._outbox.due(now, _page(limit), taken, resting)
+
+    async def next_hook(
+        self, *, taken: Collection[str] = (), resting: Collection[str] = ()
+    ) -> float | None:
+        """See `Store.next_hook`."""
+        await trio.lowlevel.checkpoint()
+        with self._transaction():
+            return self._outbox.next(taken, resting)
+
+    async def disabled(self, urls: Collection[str]) -> Mapping[str, float]:
+        """See `Store.disabled`."""
+        await trio.lowlevel.checkpoint()
+        with self._transaction():
+            return self._outbox.disabled(urls)
+
     async def slots(self) -> Mapping[str, int]:
         """See `Store.slots`."""
         return await self._counts(_SLOTS)
@@ -194,9 +245,11 @@ class Reader:
         await trio.lowlevel.checkpoint()
         with self._transaction():
             counts = {str(state): int(count) for state, count in self._loader.rows(_JOBS_BY_STATE)}
+            hooks = {str(state): int(count) for state, count in self._loader.rows(_HOOKS_BY_STATE)}
             last = self._loader.rows(_LAST_SEQ)
         return StoreStatistics(
             jobs={state: counts[state] for state in JobState if state in counts},
+            hooks={state: hooks[state] for state in HookState if state in hooks},
             last_seq=last[0][0] if last else 0,
             corrupt=len(self._loader.corrupt),
         )
@@ -216,7 +269,7 @@ class Reader:
             return {str(queue): int(count) for queue, count in self._loader.rows(statement)}
 
     async def _first_time(self, statement: str) -> float | None:
-        """Return the first time that a statement finds, of a job that can be read."""
+        """Return the first time that a statement finds, of a row that can be read."""
         await trio.lowlevel.checkpoint()
         corrupt = self._loader.corrupt
         with self._transaction():

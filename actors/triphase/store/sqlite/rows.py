@@ -13,10 +13,14 @@ import msgspec
 
 from triphase_protocol import (
     CorruptRecord,
+    DefinitionError,
+    Delivery,
     ErrorRecord,
     Event,
     EventType,
     Gate,
+    Hook,
+    HookState,
     Job,
     JobState,
     Json,
@@ -25,6 +29,7 @@ from triphase_protocol import (
     Progress,
     Stop,
     Timeouts,
+    Webhook,
 )
 
 Row: TypeAlias = tuple[Any, ...]
@@ -33,7 +38,7 @@ Row: TypeAlias = tuple[Any, ...]
 JOB_COLUMNS: Final = (
     "n, id, type, queue, state, priority, position, run, version, key, digest, payload, labels, "
     "owner, error, reason, stop, timeouts, deadline, submitted_at, due_at, queued_at, started_at, "
-    "claimed_at, finished_at, stale_at"
+    "claimed_at, finished_at, stale_at, webhooks"
 )
 """What `job_of` reads, in this order."""
 
@@ -46,9 +51,22 @@ PHASE_COLUMNS: Final = (
 EVENT_COLUMNS: Final = "seq, version, at, job, run, phase, type, data"
 """What `event_of` reads, in this order."""
 
+_BARE_HOOK_COLUMNS: Final = (
+    "n, id, job, run, seq, event, url, delivery, secret, state, attempts, spent, due_at, "
+    "created_at, ended_at, status, error"
+)
+
+HOOK_COLUMNS: Final = f"{_BARE_HOOK_COLUMNS}, body"
+"""What `hook_of` reads, in this order."""
+
+LISTED_HOOK_COLUMNS: Final = f"{_BARE_HOOK_COLUMNS}, NULL"
+"""The same for a list, without the body."""
+
 _JOB_STATES: Final = {state.value: state for state in JobState}
 _PHASE_STATES: Final = {state.value: state for state in PhaseState}
 _EVENT_TYPES: Final = {type_.value: type_ for type_ in EventType}
+_HOOK_STATES: Final = {state.value: state for state in HookState}
+_DELIVERIES: Final = {delivery.value: delivery for delivery in Delivery}
 
 _value: Final = msgspec.json.Decoder(Any).decode
 _object: Final = msgspec.json.Decoder(dict[str, Any]).decode
@@ -59,10 +77,18 @@ _progress: Final = msgspec.json.Decoder(Progress).decode
 _stop: Final = msgspec.json.Decoder(Stop).decode
 _gate: Final = msgspec.json.Decoder(Gate).decode
 _timeouts: Final = msgspec.json.Decoder(Timeouts).decode
+_webhooks: Final = msgspec.json.Decoder(tuple[Webhook, ...]).decode
 
 _NO_TIMEOUTS: Final = Timeouts()
 
-UNREADABLE: Final = (LookupError, TypeError, ValueError, RecursionError, msgspec.MsgspecError)
+UNREADABLE: Final = (
+    LookupError,
+    TypeError,
+    ValueError,
+    RecursionError,
+    msgspec.MsgspecError,
+    DefinitionError,
+)
 """What reading a corrupt row raises."""
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -113,6 +139,7 @@ def new_job(job: Job, n: int) -> Row:
         job.claimed_at,
         job.finished_at,
         job.stale_at,
+        json_text(job.webhooks) if job.webhooks else "[]",
     )
 
 
@@ -180,6 +207,35 @@ def event_row(event: Event, n: int) -> Row:
     )
 
 
+def hook_row(hook: Hook, n: int | None) -> Row:
+    """Return the parameters of `insert_hook.sql`; *n* is None if the job is deleted."""
+    return (
+        n,
+        hook.id,
+        hook.job,
+        hook.run,
+        hook.seq,
+        hook.event,
+        hook.url,
+        hook.delivery,
+        hook.secret,
+        hook.state,
+        hook.attempts,
+        hook.spent,
+        hook.due_at,
+        hook.created_at,
+        hook.ended_at,
+        hook.status,
+        hook.error,
+        hook.body,
+    )
+
+
+def stepped_hook(hook: Hook) -> Row:
+    """Return what a step of a delivery may change: the first parameters of `step_hook.sql`."""
+    return (hook.state, hook.attempts, hook.due_at, hook.ended_at, hook.status, hook.error)
+
+
 # From the database.
 
 
@@ -202,7 +258,7 @@ def _job(row: Row, phases: tuple[PhaseRecord, ...]) -> Job:
     (
         _, id_, type_, queue, state_word, priority, position, run, version, key, digest, payload,
         labels, owner, error, reason, stop, timeouts, deadline, submitted_at, due_at, queued_at,
-        started_at, claimed_at, finished_at, stale_at,
+        started_at, claimed_at, finished_at, stale_at, webhooks,
     ) = row
     # fmt: on
     state = _JOB_STATES[state_word]
@@ -220,6 +276,7 @@ def _job(row: Row, phases: tuple[PhaseRecord, ...]) -> Job:
         key=key,
         digest=digest,
         labels={} if labels == "{}" else _labels(labels),
+        webhooks=() if webhooks == "[]" else _webhooks(webhooks),
         owner=owner,
         result=phases[-1].result if state is JobState.COMPLETED else None,
         error=None if error is None else _error(error),
@@ -287,3 +344,39 @@ def event_of(row: Row) -> Event:
         )
     except UNREADABLE as exc:
         raise CorruptRecord(f"event {seq} cannot be read back: {exc!r}") from exc
+
+
+def hook_of(row: Row) -> Hook:
+    """Return the delivery of a row.
+
+    Raises:
+      CorruptRecord: if it cannot be read.
+    """
+    # fmt: off
+    (
+        _, id_, job, run, seq, event, url, delivery, secret, state, attempts, spent, due_at,
+        created_at, ended_at, status, error, body,
+    ) = row
+    # fmt: on
+    try:
+        return Hook(
+            id=id_,
+            job=job,
+            run=run,
+            seq=seq,
+            event=_EVENT_TYPES[event],
+            url=url,
+            delivery=_DELIVERIES[delivery],
+            secret=secret,
+            state=_HOOK_STATES[state],
+            attempts=attempts,
+            spent=spent,
+            due_at=due_at,
+            created_at=created_at,
+            ended_at=ended_at,
+            status=status,
+            error=error,
+            body=body,
+        )
+    except UNREADABLE as exc:
+        raise CorruptRecord(f"hook {id_!r} cannot be read back: {exc!r}") from exc

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 
 import attrs
@@ -12,7 +12,7 @@ import trio
 
 from triphase.store.backend import PAGE_MOST, Extent, Query, QueueSetting, Store, StoreStatistics
 from triphase.store.operations import Operation, Result
-from triphase_protocol import Event, EventType, Job, JobState, StoreClosed
+from triphase_protocol import Event, EventType, Hook, HookState, Job, JobState, StoreClosed
 
 from .connection import Durability, check_place, connect_reader, connect_writer, refusals
 from .loading import Corrupt, Loader
@@ -184,6 +184,42 @@ class SqliteStore(Store):
     ) -> list[Job]:
         """See `Store.ended`."""
         return await self._get().reader.ended(state, before, limit, fresh=fresh)
+
+    async def hook(self, id: str) -> Hook | None:
+        """See `Store.hook`."""
+        return await self._get().reader.hook(id)
+
+    async def hooks(
+        self,
+        *,
+        job: str | None = None,
+        states: Sequence[HookState] = (),
+        after: tuple[int, str] | None = None,
+        limit: int = PAGE_MOST,
+    ) -> list[Hook]:
+        """See `Store.hooks`."""
+        return await self._get().reader.hooks(job=job, states=states, after=after, limit=limit)
+
+    async def due_hooks(
+        self,
+        now: float,
+        limit: int,
+        *,
+        taken: Collection[str] = (),
+        resting: Collection[str] = (),
+    ) -> list[Hook]:
+        """See `Store.due_hooks`."""
+        return await self._get().reader.due_hooks(now, limit, taken=taken, resting=resting)
+
+    async def next_hook(
+        self, *, taken: Collection[str] = (), resting: Collection[str] = ()
+    ) -> float | None:
+        """See `Store.next_hook`."""
+        return await self._get().reader.next_hook(taken=taken, resting=resting)
+
+    async def disabled(self, urls: Collection[str]) -> Mapping[str, float]:
+        """See `Store.disabled`."""
+        return await self._get().reader.disabled(urls)
 
     async def slots(self) -> Mapping[str, int]:
         """See `Store.slots`."""

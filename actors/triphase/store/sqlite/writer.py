@@ -16,20 +16,35 @@ from triphase.store.operations import (
     Claim,
     Delete,
     Done,
+    HookStep,
+    NewHook,
     Operation,
     Prune,
+    Redeliver,
     Rejected,
     Result,
     SetQueue,
     Step,
     Submit,
     Why,
+    after_notes,
+    later,
 )
-from triphase_protocol import Event, EventType, Job, StoreUnavailable, states_where
+from triphase.store.outbox_rows import new_rows
+from triphase_protocol import Event, EventType, HookState, Job, StoreUnavailable, states_where
 
 from .connection import Connection, refusals
 from .loading import Loader
-from .rows import Row, advanced_job, event_row, new_job, phase_row, place_of
+from .rows import (
+    Row,
+    advanced_job,
+    event_row,
+    hook_row,
+    new_job,
+    phase_row,
+    place_of,
+    stepped_hook,
+)
 from .statements import sql
 
 _INSERT_JOB: Final = sql("insert_job")
@@ -46,6 +61,19 @@ _PRUNE: Final = sql("prune")
 _RAISE_FLOOR: Final = sql("raise_floor")
 _SET_QUEUE: Final = sql("set_queue")
 _SLOTS_BY_QUEUE: Final = sql("slots_by_queue")
+_NOTES: Final = sql("notes")
+_NOTE_JOB: Final = sql("note_job")
+_INSERT_HOOK: Final = sql("insert_hook")
+_HOOK_GUARD: Final = sql("hook_guard")
+_STEP_HOOK: Final = sql("step_hook")
+_REDELIVER_HOOK: Final = sql("redeliver_hook")
+_HASTEN_HOOK: Final = sql("hasten_hook")
+_DELETE_HOOKS: Final = sql("delete_hooks")
+_LEAVE_HOOKS: Final = sql("leave_hooks")
+_PRUNE_HOOKS: Final = sql("prune_hooks")
+_DISABLE_WEBHOOK: Final = sql("disable_webhook")
+_ENABLE_WEBHOOK: Final = sql("enable_webhook")
+_PRUNE_DISABLED_WEBHOOKS: Final = sql("prune_disabled_webhooks")
 _LAST_NUMBERS: Final = sql("last_numbers")
 
 _HOLDING: Final = frozenset(states_where(holds_slot=True))
@@ -110,6 +138,10 @@ class Writer:
                 return self._claim(operation)
             case Delete():
                 return self._delete(operation)
+            case HookStep():
+                return self._step_hook(operation)
+            case Redeliver():
+                return self._redeliver(operation)
             case Prune():
                 return self._prune(operation)
             case SetQueue():
@@ -126,7 +158,7 @@ class Writer:
         for index, phase in enumerate(job.phases):
             self._execute(_INSERT_PHASE, phase_row(phase, n, index))
         self._count(job.queue, job.state, 1)
-        return Applied(job, self._logged(submit.events, n))
+        return self._applied(job, submit.events, submit.hooks, n)
 
     def _claim(self, claim: Claim) -> Result:
         if self._slots is None:
@@ -140,9 +172,10 @@ class Writer:
         rows = self._execute(_GUARD, (step.job.id,)).fetchall()
         if not rows:
             return Rejected(Why.GONE)
-        n, run, version, *place = rows[0]
-        if run != step.run or version != step.version:
+        n, run, version, notes, *place = rows[0]
+        if run != step.run or not version - notes <= step.version <= version:
             return Rejected(Why.STALE, self._current(self._loader.rows_of(step.job.id)))
+        step = after_notes(step, version - step.version)
         job = self._placed(step.job, step.events)
         self._replace(n, job, tuple(place))
         for index in step.changed:
@@ -152,28 +185,65 @@ class Writer:
                 self._execute(_INSERT_PHASE, row)
         if step.phases is not None:
             self._execute(_TRIM_PHASES, (n, step.phases))
-        return Applied(job, self._logged(step.events, n))
+        return self._applied(job, step.events, step.hooks, n)
 
     def _delete(self, delete: Delete) -> Result:
         rows = self._loader.rows_of(delete.job)
         if not rows:
             return Rejected(Why.GONE)
-        job = self._current(rows)
-        if job is None or (job.run, job.version) != (delete.run, delete.version):
+        job, n = self._current(rows), rows[0][0]
+        [(notes,)] = self._execute(_NOTES, (n,)).fetchall()
+        if job is None or job.run != delete.run:
             return Rejected(Why.STALE, job)
-        n = rows[0][0]
+        if not job.version - notes <= delete.version <= job.version:
+            return Rejected(Why.STALE, job)
+        events = later(delete.events, job.version - delete.version)
         self._write_log()
         self._execute(_DELETE_EVENTS, (n,))
         self._execute(_TRIM_PHASES, (n, 0))
         self._execute(_DELETE_JOB, (n,))
+        self._execute(_DELETE_HOOKS, (job.id, n))
+        self._execute(_LEAVE_HOOKS, (job.id, n))
         self._count(job.queue, job.state, -1)
-        job = attrs.evolve(job, version=delete.events[-1].version)
-        return Applied(job, self._logged(delete.events, n))
+        job = attrs.evolve(job, version=events[-1].version)
+        return self._applied(job, events, delete.hooks, n, left=True)
+
+    def _step_hook(self, step: HookStep) -> Result:
+        rows = self._execute(_HOOK_GUARD, (step.hook.id,)).fetchall()
+        if not rows:
+            return Rejected(Why.GONE)
+        n, state, attempts, job_n, id, url = rows[0]
+        if state != HookState.PENDING or attempts != step.attempts:
+            return Rejected(Why.STALE)
+        self._execute(_STEP_HOOK, (*stepped_hook(step.hook), n))
+        if step.disabled:
+            self._execute(_DISABLE_WEBHOOK, (url, step.hook.ended_at))
+        if step.event is None or job_n is None:
+            return Done()
+        job = self._current(self._loader.rows_of(id))
+        if job is None:
+            return Done()
+        self._execute(_NOTE_JOB, (job_n,))
+        job = attrs.evolve(job, version=job.version + 1)
+        event = attrs.evolve(step.event, job=id, run=job.run, version=job.version)
+        return self._applied(job, (event,), (), job_n)
+
+    def _redeliver(self, redeliver: Redeliver) -> Result:
+        rows = self._execute(_HOOK_GUARD, (redeliver.hook,)).fetchall()
+        if not rows:
+            return Rejected(Why.GONE)
+        n, state, *_, url = rows[0]
+        statement = _HASTEN_HOOK if state == HookState.PENDING else _REDELIVER_HOOK
+        self._execute(statement, (redeliver.due_at, n))
+        self._execute(_ENABLE_WEBHOOK, (url,))
+        return Done()
 
     def _prune(self, prune: Prune) -> Result:
         self._write_log()
         self._execute(_RAISE_FLOOR, (prune.before,))
         self._execute(_PRUNE, (prune.before,))
+        self._execute(_PRUNE_HOOKS, (prune.before,))
+        self._execute(_PRUNE_DISABLED_WEBHOOKS, (prune.before,))
         return Done()
 
     def _set_queue(self, queue: SetQueue) -> Result:
@@ -207,6 +277,22 @@ class Writer:
                 if events[seq - self._seq - 1].type is EventType.JOB_QUEUED:
                     return attrs.evolve(job, position=seq)
         return job
+
+    def _applied(
+        self,
+        job: Job,
+        events: Sequence[Event],
+        hooks: Sequence[NewHook],
+        n: int,
+        *,
+        left: bool = False,
+    ) -> Applied:
+        """Log what has led to a record, and put into the outbox what is to tell of it."""
+        logged = self._logged(events, n)
+        if hooks:
+            for hook in new_rows(hooks, job, logged):
+                self._execute(_INSERT_HOOK, hook_row(hook, None if left else n))
+        return Applied(job, logged)
 
     def _logged(self, events: Sequence[Event], n: int) -> tuple[Event, ...]:
         """Give events their seq, and put them into the log."""

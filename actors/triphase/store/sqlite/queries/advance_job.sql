@@ -2,5 +2,5 @@
 -- step_job.sql, whose first parameters these are.
 UPDATE jobs
 SET run = ?, version = ?, owner = ?, error = ?, reason = ?, stop = ?, queued_at = ?, started_at = ?,
-    claimed_at = ?
+    claimed_at = ?, notes = 0
 WHERE n = ?

@@ -1,0 +1,2 @@
+-- Removes the deliveries of a job that have ended.
+DELETE FROM hooks WHERE job = ? AND job_n = ? AND state <> 'pending'

@@ -1,0 +1,2 @@
+-- Forgets that a URL was gone.
+DELETE FROM disabled_webhooks WHERE url = ?

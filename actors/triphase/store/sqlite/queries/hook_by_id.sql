@@ -1,0 +1,2 @@
+-- The delivery of an id.
+SELECT $hook_columns FROM hooks WHERE id = ?
