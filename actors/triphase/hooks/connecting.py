@@ -6,6 +6,7 @@ that came: there is no second lookup which could say something else.
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
@@ -70,16 +71,19 @@ class Connector:
         return [*dict.fromkeys(addresses)]
 
     async def _first(self, host: str, port: int, addresses: Sequence[Address]) -> trio.abc.Stream:
-        problems: list[str] = []
+        problems: list[tuple[Address, str]] = []
         for address in addresses:
             try:
                 with trio.fail_after(self.bounds.connect):
                     return await self.dial(address, port)
             except trio.TooSlowError:
-                problems.append(f"{address}: no connection within {self.bounds.connect:g} s")
+                problems.append((address, f"no connection within {self.bounds.connect:g} s"))
             except OSError as exc:
-                problems.append(f"{address}: {exc.strerror or exc}")
-        raise SendFailed(f"{host}: {'; '.join(problems)}", retry=True)
+                problems.append((address, _words(exc)))
+        # An address that is the host itself is not named twice.
+        given = literal(host)
+        said = [words if at == given else f"{at}: {words}" for at, words in problems]
+        raise SendFailed(f"{host}: {'; '.join(said)}", retry=True)
 
     async def secure(
         self, stream: trio.abc.Stream, host: str, context: ssl.SSLContext
@@ -122,6 +126,13 @@ async def dial_tcp(address: Address, port: int) -> trio.abc.Stream:
         connection.close()
         raise
     return trio.SocketStream(connection)
+
+
+def _words(error: OSError) -> str:
+    """Return what the system says, without the address that trio puts before it."""
+    if error.errno is None:
+        return str(error)
+    return os.strerror(error.errno)
 
 
 def _tls_reason(error: trio.BrokenResourceError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from ipaddress import ip_address
 
@@ -112,7 +113,7 @@ async def test_of_many_addresses_a_few_are_tried_each_once() -> None:
     async def refuse(address: Address, port: int) -> trio.abc.Stream:
         await trio.lowlevel.checkpoint()
         dialled.append(str(address))
-        raise OSError(111, "Connection refused")
+        raise OSError(errno.ECONNREFUSED, "Connection refused")
 
     many = [f"93.184.215.{n}" for n in (1, 1, 2, 3, 4, 5, 6, 7, 8, 9)]
     async with open_sender(dial=refuse, resolver=leading_to(*many)) as sender:
@@ -217,3 +218,15 @@ async def test_a_url_is_asked_for_as_it_is_written(url: str, line: str, host: st
     first, *headers = asked[0].decode().split("\r\n")
     assert first == f"POST {line} HTTP/1.1"
     assert f"host: {host}" in [header.lower() for header in headers]
+
+
+async def test_an_address_that_is_the_host_is_named_once() -> None:
+    async def dial(address: Address, port: int) -> trio.abc.Stream:
+        # As trio words it.
+        words = f"Error connecting to ('{address}', {port}): Connection refused"
+        raise OSError(errno.ECONNREFUSED, words)
+
+    async with open_sender(dial=dial, allowed=Allowed.of(["127.0.0.1"])) as sender:
+        failed = await failure_of(sender, "http://127.0.0.1:9/")
+    assert str(failed) == "127.0.0.1: Connection refused"
+    assert failed.retry
