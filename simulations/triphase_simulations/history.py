@@ -76,27 +76,6 @@ class Post:
     """When the sender heard of it, or gave up; None if it died first, or was cancelled."""
 
 
-@attrs.frozen(kw_only=True)
-class Move:
-    """What one transaction has changed of one delivery; see `watching`."""
-
-    time: float
-    """When it was durable."""
-
-    place: int
-    """How many posts had begun by then."""
-
-    id: str
-    hook: Hook | None
-    """The delivery as it is from then on; None if it is not there any more."""
-
-    late: bool = False
-    """It is new, and its event was durable before."""
-
-    asked: bool = False
-    """Somebody has asked for it again."""
-
-
 @attrs.define
 class History:
     """What happened in a run, and what was on the disk when it ended."""
@@ -121,19 +100,11 @@ class History:
     hooks: tuple[Hook, ...] = ()
     """The deliveries as they are at the end, with what is sent."""
 
-    dropped_hooks: tuple[Hook, ...] = ()
+    dropped_hooks: list[Hook] = attrs.field(factory=list[Hook])
     """The deliveries that were deleted, as they were last seen."""
 
     disabled: Mapping[str, float] = attrs.field(factory=dict[str, float])
     """The URLs that are gone, and since when by the wall clock."""
-
-    moves: list[Move] = attrs.field(factory=list[Move])
-    """Every change of a delivery, in order."""
-
-    gone: list[tuple[float, int, tuple[str, ...]]] = attrs.field(
-        factory=list[tuple[float, int, tuple[str, ...]]]
-    )
-    """Each time that the URLs that are gone have changed: when, the posts by then, and the URLs."""
 
     redelivered: list[tuple[float, str]] = attrs.field(factory=list[tuple[float, str]])
     """When it was committed that a delivery is to be tried again, and its id."""
@@ -185,8 +156,6 @@ class History:
             map(_hook_untraced, self.hooks),
             map(_hook_untraced, self.dropped_hooks),
             self.disabled.items(),
-            (attrs.evolve(move, hook=_hook_untraced(move.hook)) for move in self.moves),
-            self.gone,
             self.redelivered,
         )
         for place, items in enumerate(more):
@@ -217,7 +186,5 @@ def _unsigned(post: Post) -> Post:
     return attrs.evolve(post, body=_untraced(post.body), headers=headers)
 
 
-def _hook_untraced(hook: Hook | None) -> Hook | None:
-    if hook is None or hook.body is None:
-        return hook
-    return attrs.evolve(hook, body=_untraced(hook.body))
+def _hook_untraced(hook: Hook) -> Hook:
+    return hook if hook.body is None else attrs.evolve(hook, body=_untraced(hook.body))

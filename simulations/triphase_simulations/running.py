@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from typing import Any, Final
 
 import attrs
@@ -11,11 +10,11 @@ import trio
 
 import triphase
 from triphase.store import Disk, SimulatedStore
-from triphase_protocol import Event, Hook, HookState, InvalidValue, JobState, TriphaseError
+from triphase_protocol import Event, HookState, InvalidValue, JobState, TriphaseError
 
 from .cast import approval_of, job_type
 from .clients import DOWN, NODE, Call, ClientProgram, ask_in, serve, small_memory
-from .history import History, Move
+from .history import History
 from .network import Network
 from .pictures import PictureProgram
 from .plan import Plan
@@ -138,7 +137,6 @@ class Stage:
         history.log, history.groups = tuple(self._log), tuple(self._groups)
         history.jobs = tuple(self.disk.records())
         history.hooks, history.disabled = tuple(self.disk.hooks()), self.disk.disabled()
-        history.dropped_hooks = _dropped(history.moves)
         history.used = dict(self.world.plan.used)
         moved = any(op.what == "limit" for op in self.scenario.ops)
         history.limits = {} if moved else {**self.scenario.limits, "": self.scenario.limit}
@@ -231,7 +229,8 @@ class Stage:
         """A transaction is durable, and nobody has heard of it."""
         written, self._written = self._written, trio.Event()
         written.set()
-        self._watch_outbox(store)
+        if self._watch is not None and isinstance(store, WorldStore):
+            self._watch.committed(store.writing)
         fresh = store.committed
         if not fresh:
             return
@@ -245,16 +244,6 @@ class Stage:
         self._groups.append(fresh[-1].seq)
         changed, self._changed = self._changed, trio.Event()
         changed.set()
-
-    def _watch_outbox(self, store: SimulatedStore) -> None:
-        if self._watch is None or not isinstance(store, WorldStore):
-            return
-        history = self.world.history
-        known = len(history.moves)
-        self._watch.committed(store.writing, self._last_seq())
-        history.redelivered += [
-            (move.time, move.id) for move in history.moves[known:] if move.asked
-        ]
 
     async def _id_of(self, name: str) -> str:
         """Return the id of a job, once it is known."""
@@ -414,18 +403,6 @@ class Stage:
 
     def _queues(self) -> list[str]:
         return sorted({spec.queue for spec in self.scenario.types} | set(self.scenario.limits))
-
-
-def _dropped(moves: Sequence[Move]) -> tuple[Hook, ...]:
-    """Return the deliveries that are there no more, as they were before."""
-    there: dict[str, Hook] = {}
-    dropped: list[Hook] = []
-    for move in moves:
-        if move.hook is not None:
-            there[move.id] = move.hook
-        elif move.id in there:
-            dropped.append(there.pop(move.id))
-    return tuple(dropped)
 
 
 def _check_clients(scenario: Scenario) -> None:

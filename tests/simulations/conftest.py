@@ -41,6 +41,24 @@ def judge_unbroken(history: History, scenario: Scenario) -> tuple[Violation, ...
 PLANTED = Means(judge=judge_unbroken)
 
 
+@attrs.frozen
+class Never:
+    """Says that a word may not stand in a history: any run in which it does is wrong."""
+
+    word: str
+    name: str = "planted"
+    says: str = "It does not happen."
+
+    def judge(self, reading: Reading) -> list[Violation]:
+        """Return a violation for the last time that it does."""
+        last = list(reading.history.all(self.word))[-1]
+        return [Violation(self.name, None, None, last.time, f"it was {self.word}")]
+
+    def alone(self, history: History, scenario: Scenario) -> list[Violation]:
+        """Judge by this rule alone."""
+        return self.judge(Reading(history, scenario))
+
+
 def shrunk_while(scenario: Scenario, fails: Callable[[Scenario], bool]) -> Scenario:
     """Return the smallest scenario that fails by a rule that only looks at the scenario."""
     failing: list[bool] = []

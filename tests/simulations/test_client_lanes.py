@@ -10,15 +10,15 @@ import pytest
 from triphase_simulations import oracles
 from triphase_simulations.client_lanes import lane_of, words_of
 from triphase_simulations.exploring import Failure, Means, failure_of
-from triphase_simulations.history import Entry, History
-from triphase_simulations.oracles import Reading, Violation
+from triphase_simulations.history import Entry
+from triphase_simulations.oracles import Violation
 from triphase_simulations.page import page
 from triphase_simulations.plan import Key, Plan, lines
 from triphase_simulations.scenario import Anchor, ClientPlan, JobPlan, Op, PicturePlan, Scenario
 from triphase_simulations.telling import regression_test, source, workload
 from triphase_simulations.timeline import MARKS, draw, picture
 
-from .conftest import busy_scenario
+from .conftest import Never, busy_scenario
 
 SCENARIO = attrs.evolve(
     busy_scenario(),
@@ -46,28 +46,13 @@ DISTURBED: dict[Key, float] = {
 }
 
 
-class Judged:
-    """Says of any run that it is wrong where a client has received something."""
-
-    name = "planted"
-    says = "Nothing is received."
-
-    def judge(self, reading: Reading) -> list[Violation]:
-        """Return a violation for the last that was."""
-        last = list(reading.history.all("received"))[-1]
-        return [Violation(self.name, None, None, last.time, "it was received")]
-
-
-def judged(history: History, scenario: Scenario) -> list[Violation]:
-    """Judge by that rule alone."""
-    return Judged().judge(Reading(history, scenario))
-
-
 @pytest.fixture(scope="module")
 def failure() -> Failure:
     """A failure with clients that are disturbed in every way."""
     plan = Plan(7, kinds=frozenset(), fixed=DISTURBED)
-    return failure_of("x", 7, SCENARIO, plan, Means(judge=judged).observe(SCENARIO, plan))
+    return failure_of(
+        "x", 7, SCENARIO, plan, Means(judge=Never("received").alone).observe(SCENARIO, plan)
+    )
 
 
 def told(failure: Failure, lane: str) -> list[str]:
@@ -205,7 +190,7 @@ def test_the_regression_test_imports_what_it_names(
     names: dict[str, Any] = {}
     exec(compile(text, "pasted.py", "exec"), names)
     names["test_x_planted_7"]()
-    monkeypatch.setattr(oracles, "ORACLES", (Judged(),))
+    monkeypatch.setattr(oracles, "ORACLES", (Never("received"),))
     with pytest.raises(AssertionError):
         names["test_x_planted_7"]()
 

@@ -11,13 +11,14 @@ from triphase_simulations import oracles
 from triphase_simulations.cast import PhaseSpec, TypeSpec
 from triphase_simulations.client_lanes import words_of
 from triphase_simulations.exploring import Failure, Means, failure_of
-from triphase_simulations.history import Entry, History
-from triphase_simulations.oracles import Reading, Violation
+from triphase_simulations.history import Entry
 from triphase_simulations.plan import Plan
 from triphase_simulations.receivers import ReceiverPlan
 from triphase_simulations.scenario import Anchor, JobPlan, Op, Scenario, SendingPlan, WebhookPlan
 from triphase_simulations.telling import regression_test, source, workload
 from triphase_simulations.timeline import draw, picture
+
+from .conftest import Never
 
 R0, R1 = (f"https://r{number}.example/in" for number in range(2))
 
@@ -40,28 +41,13 @@ SCENARIO = Scenario(
 )
 
 
-class Judged:
-    """Says of any run that it is wrong where a receiver has been posted to."""
-
-    name = "planted"
-    says = "Nothing is posted."
-
-    def judge(self, reading: Reading) -> list[Violation]:
-        """Return a violation for the last that was."""
-        last = list(reading.history.all("posted"))[-1]
-        return [Violation(self.name, None, None, last.time, "it was posted")]
-
-
-def judged(history: History, scenario: Scenario) -> list[Violation]:
-    """Judge by that rule alone."""
-    return Judged().judge(Reading(history, scenario))
-
-
 @pytest.fixture(scope="module")
 def failure() -> Failure:
     """A failure with receivers that do not do well at first."""
     plan = Plan(7, kinds=frozenset())
-    return failure_of("x", 7, SCENARIO, plan, Means(judge=judged).observe(SCENARIO, plan))
+    return failure_of(
+        "x", 7, SCENARIO, plan, Means(judge=Never("posted").alone).observe(SCENARIO, plan)
+    )
 
 
 def told(failure: Failure, lane: str) -> list[str]:
@@ -122,7 +108,7 @@ def test_the_regression_test_imports_what_it_names(
     names: dict[str, Any] = {}
     exec(compile(text, "pasted.py", "exec"), names)
     names["test_x_planted_7"]()
-    monkeypatch.setattr(oracles, "ORACLES", (Judged(),))
+    monkeypatch.setattr(oracles, "ORACLES", (Never("posted"),))
     with pytest.raises(AssertionError):
         names["test_x_planted_7"]()
 

@@ -37,7 +37,7 @@ class HooksFigure:
     """Deliveries that were in the outbox when the runtime was opened."""
 
     refuses_one_in: int
-    """The receiver refuses every so manieth request; 0 is none."""
+    """The receiver refuses one request in so many; 0 is none."""
 
     delivered: int
     """Deliveries that the store says were delivered."""
@@ -81,7 +81,7 @@ async def measure_hooks(store: Path, *, hooks: int, refuse_one_in: int) -> Hooks
     Args:
       store: a path that does not exist yet.
       hooks: how many.
-      refuse_one_in: the receiver answers every so manieth request with 503; 0 is none.
+      refuse_one_in: the receiver answers one request in so many with 503; 0 is none.
     """
     async with process_of("receiver", str(refuse_one_in)) as receiver:
         port = (await receiver.hear()).removeprefix("ready ")

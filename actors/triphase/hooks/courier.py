@@ -50,15 +50,14 @@ class Courier:
     async def deliver(self, hook: Hook, round: int, *, disabled: bool) -> bool:
         """Try a hook that is due; return whether its receiver wants no more.
 
-        A checkpoint. Cancelled while it is sent, it may have been received or not, and nothing
-        is written.
+        If what became of it cannot be written, it waits until it can be: nothing is sent twice
+        because a disk is full. A checkpoint. Cancelled while it is sent, it may have been
+        received or not, and nothing is written.
 
         Args:
           hook: as it stands in the outbox.
           round: that of its receiver's breaker.
           disabled: its receiver has said that it wants no more.
-        If what became of it cannot be written, it waits until it can be: nothing is sent twice
-        because a disk is full.
         """
         if is_spent(hook):
             await self._write(given_up(hook, UNKNOWN, self.clock.now()))

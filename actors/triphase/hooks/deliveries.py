@@ -1,7 +1,7 @@
 """What is being delivered, as everybody else sees it: who wakes the deliverer, and waits for it.
 
-hooks                       restarts the deliverer; when it gives up, so do those below it
-└─ deliverer                sends what is due
+The deliverer has a supervisor of its own, `hooks`. When that gives up, all that stands below it in
+the tree starts anew.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ class Deliveries:
     async def settle(self) -> None:
         """Have what is due delivered, and nothing more; return when nothing is under way.
 
-        A checkpoint. When it is cancelled, nothing more is begun all the same.
+        A checkpoint. When it is cancelled after the deliverer has taken note of it, nothing more is
+        begun all the same.
         """
         if self._deliverer is not None:
             with contextlib.suppress(ActorCrashed, ActorStopped):
